@@ -55,7 +55,7 @@ static void lane_done(struct lanes *s, size_t l)
  * one in a state that nobody reads. */
 static void lanes_step(struct lanes *s)
 {
-    const uint8_t *p[FN_SM3_LANES_MOST];
+    const uint8_t *p[FN_SM3_LANES_MOST] = {NULL};
     size_t lanes = s->engine->lanes, count = SIZE_MAX, example = 0;
     for (size_t l = 0; l < lanes; l++) {
         if (!s->lane[l].out) continue;
