@@ -124,10 +124,12 @@ fn_err fn_device_store_create(const struct fn_files *files, const char *director
 {
     struct fn_dstore_home home = {files, directory};
     fn_err err = files->mkdir(files, directory, 0700);
-    if (err == FN_OK)
-        FN_TRY(fn_files_fsync_parent(files, directory));
-    else if (err != FN_E_EXISTS)
-        return err;
+    if (err != FN_OK && err != FN_E_EXISTS) return err;
+    /* Also for a directory that a creation made which was cut short; one made by others may lie where we
+     * cannot read. */
+    bool made = err == FN_OK;
+    err = fn_files_fsync_parent(files, directory);
+    if (err != FN_OK && (made || err != FN_E_DENIED)) return err;
     int lock;
     FN_TRY(take_lock(&home, &lock));
     struct fn_dstore_root *root = NULL;
