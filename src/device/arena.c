@@ -65,8 +65,14 @@ static fn_err arena_grow(struct fn_buf *b, size_t need)
     return FN_OK;
 }
 
-struct fn_buf fn_buf_arena(void) { return (struct fn_buf){.grow = arena_grow}; }
-void fn_arena_use(struct fn_arena *a) { arena_in_use = a; }
+struct fn_buf fn_buf_arena(void)
+{
+    return (struct fn_buf){.grow = arena_grow};
+}
+void fn_arena_use(struct fn_arena *a)
+{
+    arena_in_use = a;
+}
 
 void fn_arena_reset(struct fn_arena *a)
 {

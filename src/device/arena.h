@@ -1,5 +1,5 @@
-/* Memory of one turn of a worker: taken piece by piece, given back all at once and wiped, because requests and answers pass
- * through it. */
+/* Memory of one turn of a worker: taken piece by piece, given back all at once and wiped, because requests
+ * and answers pass through it. */
 #ifndef FN_DEVICE_ARENA_H
 #define FN_DEVICE_ARENA_H
 

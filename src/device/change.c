@@ -1,5 +1,5 @@
-/* Changes of durable state: one act claims the names it changes, commits all of its changes at once, and is remembered by
- * its request id, so that a repeat after a lost answer gets the first result. */
+/* Changes of durable state: one act claims the names it changes, commits all of its changes at once, and is
+ * remembered by its request id, so that a repeat after a lost answer gets the first result. */
 #include "base/sys/heap.h"
 #include "base/sys/now.h"
 #include "device/device.h"
@@ -46,15 +46,22 @@ static void claims_drop(struct fn_pending *p)
     pthread_mutex_unlock(&p->device->claims_mutex);
 }
 
+static void changes_drop(struct fn_pending *p)
+{
+    for (size_t i = 0; i < p->changes_count; i++) {
+        uint8_t *value = (uint8_t *)(uintptr_t)p->changes[i].value.p;
+        if (value) fn_wipe(value, p->changes[i].value.n);
+        free(value);
+    }
+    p->changes_count = 0;
+}
+
 void fn_pending_free(struct fn_pending *p)
 {
     if (!p) return;
     claims_drop(p);
-    for (unsigned i = 0; i < p->changes_count; i++)
-        if (p->changes[i].value.p) {
-            fn_wipe((void *)(uintptr_t)p->changes[i].value.p, p->changes[i].value.n);
-            free((void *)(uintptr_t)p->changes[i].value.p);
-        }
+    changes_drop(p);
+    free(p->changes);
     fn_buf_free(&p->answer);
     free(p);
 }
@@ -80,7 +87,7 @@ fn_err fn_pending_claim(struct fn_pending *p, const struct fn_record_name *name)
 
 static fn_err add(struct fn_pending *p, const struct fn_record_name *name, struct fn_bytes value, bool remove)
 {
-    if (p->changes_count >= FN_PENDING_CHANGES) return FN_FAIL(FN_E_TOO_LARGE, "%u changes in one act", p->changes_count);
+    FN_TRY(fn_heap_grow(&p->changes, &p->changes_room, p->changes_count + 1, sizeof *p->changes));
     struct fn_change *c = &p->changes[p->changes_count];
     *c = (struct fn_change){.name = *name, .remove = remove};
     if (value.n) {
@@ -165,7 +172,8 @@ static fn_err recall(struct fn_item *item, const struct fn_record_name *name)
     if ((int64_t)at + FN_DEVICE_REMEMBER_MS < fn_now_ms()) return FN_E_NOT_FOUND;
     FN_TRY(fn_cur_u16(&c, &operation));
     FN_TRY(fn_cur_u32(&c, &status));
-    if (operation != item->request->number) return FN_FAIL(FN_E_DEVICE_FRAME, "request id used before for another operation");
+    if (operation != item->request->number)
+        return FN_FAIL(FN_E_DEVICE_FRAME, "request id used before for another operation");
     if (status) return FN_FAIL((fn_err)status, "as answered before");
     return fn_buf_add(&item->out, c.p, fn_cur_left(&c));
 }
@@ -223,6 +231,21 @@ fn_err fn_change_submit(struct fn_item *item, struct fn_pending *p)
     return err;
 }
 
+void fn_change_run(struct fn_work *w, struct fn_item *item,
+                   fn_err (*what)(struct fn_work *w, struct fn_item *item, struct fn_pending *p))
+{
+    struct fn_pending *p;
+    fn_err err = fn_change_begin(item, &p);
+    if (err == FN_OK && p) {
+        err = what(w, item, p);
+        if (err == FN_OK)
+            err = fn_change_submit(item, p);
+        else
+            fn_pending_free(p);
+    }
+    fn_item_fail(item, err);
+}
+
 bool fn_change_done(struct fn_work *w, struct fn_pending *p)
 {
     if (p->status != FN_OK) return true;
@@ -231,8 +254,7 @@ bool fn_change_done(struct fn_work *w, struct fn_pending *p)
     /* The second step: the answer speaks of the first commit, and is remembered by a commit of its own. */
     fn_err err = p->after(w, p);
     p->after = NULL;
-    for (unsigned i = 0; i < p->changes_count; i++) free((void *)(uintptr_t)p->changes[i].value.p);
-    p->changes_count = 0;
+    changes_drop(p);
     if (err == FN_OK) err = submit(p);
     p->status = err;
     return err != FN_OK;
@@ -248,7 +270,10 @@ static fn_err found_request(void *context, const struct fn_record_name *name)
     return FN_OK;
 }
 
-fn_err fn_change_open(struct fn_device *d) { return fn_device_store_each(d->store, FN_RECORD_REQUEST, NULL, found_request, d); }
+fn_err fn_change_open(struct fn_device *d)
+{
+    return fn_device_store_each(d->store, FN_RECORD_REQUEST, NULL, found_request, d);
+}
 
 void fn_change_close(struct fn_device *d)
 {
@@ -269,7 +294,8 @@ void fn_change_prune(struct fn_device *d)
         n = 0;
         pthread_mutex_lock(&d->remember_mutex);
         while (n < FN_COUNT(changes) && d->remembered_first &&
-               (d->remembered_first->at_ms + FN_DEVICE_REMEMBER_MS < now || d->remembered_first->at_ms > now + FN_DEVICE_REMEMBER_MS)) {
+               (d->remembered_first->at_ms + FN_DEVICE_REMEMBER_MS < now ||
+                d->remembered_first->at_ms > now + FN_DEVICE_REMEMBER_MS)) {
             struct fn_remembered *r = d->remembered_first;
             changes[n++] = (struct fn_change){.name = r->name, .remove = true};
             d->remembered_first = r->next;

@@ -1,5 +1,6 @@
-/* Inside the cryptographic device: what its files share. One struct fn_device for the process; one struct fn_work for each
- * worker thread, which owns its connections and their sessions, so that neither needs a lock. */
+/* Inside the cryptographic device: what its files share. One struct fn_device for the process; one struct
+ * fn_work for each worker thread, which owns its connections and their sessions, so that neither needs a
+ * lock. */
 #ifndef FN_DEVICE_DEVICE_H
 #define FN_DEVICE_DEVICE_H
 
@@ -31,7 +32,6 @@ struct fn_device_options {
     const char *unattended_key; /* NULL: shares */
     unsigned threads;           /* 0: one for each core */
     long uid;                   /* -1: stay */
-    int ready_fd;               /* -1: none */
     bool full_self_test;        /* everything before service opens */
 };
 
@@ -82,18 +82,18 @@ struct fn_key {
     uint32_t usage;
     uint8_t state, source, origin;
     bool external, volatile_key;
-    bool password;            /* private use needs the access right */
-    bool device;              /* the device's own */
-    uint8_t half;             /* 0xff: no index */
+    bool password; /* private use needs the access right */
+    bool device;   /* the device's own */
+    uint8_t half;  /* 0xff: no index */
     uint32_t index;
     int64_t created;
     char tenant[FN_NAME_MOST + 1], owner[FN_NAME_MOST + 1];
-    char *applications;       /* heap, comma-separated; NULL for none */
+    char *applications; /* heap, comma-separated; NULL for none */
     char label[FN_NAME_MOST + 1];
     struct fn_sm2_public pub; /* SM2 */
     uint8_t *public_key;      /* heap, as KEY_PUBLIC gives it */
     size_t public_n;
-    EVP_PKEY *pkey;           /* RSA, P-256 */
+    EVP_PKEY *pkey;               /* RSA, P-256 */
     struct fn_key_secret *secret; /* locked memory; NULL in public keys */
     struct fn_uses *uses;
     struct fn_key *hash_next, *older, *newer;
@@ -116,7 +116,7 @@ struct fn_key_head {
 };
 
 struct fn_keys; /* the cache */
-struct fn_log;
+struct fn_dlog;
 
 struct fn_self_test {
     atomic_int algorithms, random, keys, service; /* 0 not run, 1 good, 2 bad */
@@ -129,14 +129,16 @@ struct fn_device {
     const struct fn_files *files;
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
-    uint8_t serial[16]; /* text, 16 digits */
-    bool unattended, separation_weak, confined;
-    int64_t started_ms;
+    char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
+    int64_t started_ms, open_ms;
+    struct fn_buf key_file;     /* of unattended start; locked memory */
+    pthread_rwlock_t life_lock; /* written while the device is initialised or its root changes */
     struct fn_secrets *secrets; /* NULL until unlocked */
     struct fn_device_store *store;
     struct fn_device_store_report store_report;
     struct fn_keys *keys;
-    struct fn_log *log;
+    struct fn_dlog *log;
     struct fn_key *sign, *encrypt; /* index 0 */
     uint8_t sign_z[32];
     struct fn_self_test test;
@@ -153,6 +155,7 @@ struct fn_device {
     atomic_bool stopping;
     atomic_ullong operations, refusals, connections, sessions;
     unsigned connections_most;
+    int service_fd, management_fd;
     struct fn_work *workers;
     unsigned workers_count;
 };
@@ -163,13 +166,13 @@ struct fn_conn;
 struct fn_session;
 struct fn_pending;
 
-struct fn_field {
+struct fn_wire {
     uint64_t n;        /* B H W Q */
     struct fn_bytes b; /* U D v k: into the frame */
 };
 struct fn_item {
     struct fn_request *request;
-    struct fn_field f[FN_FIELDS_MOST];
+    struct fn_wire f[FN_FIELDS_MOST];
     struct fn_key *key; /* of the first k; held until the turn ends */
     fn_err status;
     struct fn_buf out; /* what follows the status */
@@ -219,7 +222,8 @@ void fn_key_release(struct fn_key *key); /* NULL allowed */
 /* version 0: current. FN_E_KEY_NOT_FOUND, FN_E_KEY_DESTROYED. */
 fn_err fn_key_get(struct fn_device *d, const struct fn_uuid *uuid, uint32_t version, struct fn_key **key);
 /* By index within a tenant; index 0 is the device's pair. FN_E_KEY_INDEX. */
-fn_err fn_key_get_index(struct fn_device *d, const uint8_t tenant_hash[16], uint32_t index, uint8_t half, struct fn_key **key);
+fn_err fn_key_get_index(struct fn_device *d, const uint8_t tenant_hash[16], uint32_t index, uint8_t half,
+                        struct fn_key **key);
 /* Forgets every version of a key, so that the next use reads the store. */
 void fn_keys_purge(struct fn_device *d, const struct fn_uuid *uuid);
 void fn_keys_count(struct fn_device *d, size_t *cached);
@@ -229,11 +233,15 @@ uint64_t fn_key_uses_taken(struct fn_device *d, const struct fn_key *key);
 fn_err fn_key_head_read(struct fn_device *d, const struct fn_uuid *uuid, struct fn_key_head *head);
 fn_err fn_key_head_write(const struct fn_key_head *head, struct fn_buf *out);
 /* Takes the secret out of the record's value and prepares the key. */
-fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes value, struct fn_key **key);
+fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes value,
+                   struct fn_key **key);
+/* The same of a value alone; label, index, password and applications stand in the head. */
+fn_err fn_key_record_open(struct fn_device *d, struct fn_bytes value, struct fn_key **key);
 /* Record value: clear fields ‖ wrapped secret, under the wrap key of these secrets. */
-fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng, const struct fn_key *key, struct fn_buf *out);
-/* The state that stands in a record, and the same record with another state. */
-/* A new key of this algorithm with its secret; caller fills in the rest. The pair was tested for consistency. */
+fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng, const struct fn_key *key,
+                     struct fn_buf *out);
+/* A new key of this algorithm with its secret; caller fills in the rest. The pair was tested for consistency.
+ */
 fn_err fn_key_generate(const struct fn_rng *rng, uint16_t alg, struct fn_key **key);
 /* From a raw secret: SM4 16, HMAC 1 to 64, SM2 and P-256 32 bytes, RSA PKCS#1 DER. */
 fn_err fn_key_from_secret(uint16_t alg, struct fn_bytes secret, struct fn_key **key);
@@ -241,7 +249,10 @@ fn_err fn_key_secret_bytes(const struct fn_key *key, struct fn_buf *out);
 /* From a public key as KEY_PUBLIC gives it. */
 fn_err fn_key_from_public(uint32_t alg, struct fn_bytes public_key, struct fn_key **key);
 bool fn_key_alg_known(uint32_t alg);
-static inline bool fn_key_alg_symmetric(uint32_t alg) { return alg == FN_ALG_SM4 || alg == FN_ALG_HMAC_SM3; }
+static inline bool fn_key_alg_symmetric(uint32_t alg)
+{
+    return alg == FN_ALG_SM4 || alg == FN_ALG_HMAC_SM3;
+}
 /* Whether the key's tenant and list of applications admit this client. */
 fn_err fn_key_admits(const struct fn_key *key, const struct fn_identity *who);
 bool fn_key_head_admits(const struct fn_key_head *head, const struct fn_identity *who);
@@ -252,7 +263,8 @@ void fn_name_label(struct fn_record_name *name, const char *tenant, struct fn_by
 void fn_name_index(struct fn_record_name *name, const uint8_t tenant_hash[16], uint8_t half, uint32_t index);
 void fn_name_text(struct fn_record_name *name, uint8_t kind, const char *text);
 /* SM3 over tenant ‖ 00 ‖ scope ‖ 00 ‖ text as the name. */
-void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenant, const char *scope, struct fn_bytes text);
+void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenant, const char *scope,
+                    struct fn_bytes text);
 
 /* The public-key algorithms of libcrypto (pk.c). */
 fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret);
@@ -266,11 +278,12 @@ fn_err fn_pk_raw(const struct fn_key *key, bool private_key, struct fn_bytes dat
 void fn_pk_free(struct fn_key *key);
 
 /* SM2 as C1 ‖ C3 ‖ C2, RSA as one block: the public-key encryption of every operation that needs one. */
-fn_err fn_key_encrypt(const struct fn_key *key, const struct fn_rng *rng, struct fn_bytes data, struct fn_buf *out);
+fn_err fn_key_encrypt(const struct fn_key *key, const struct fn_rng *rng, struct fn_bytes data,
+                      struct fn_buf *out);
 fn_err fn_key_decrypt(const struct fn_key *key, struct fn_bytes data, struct fn_buf *out);
 
 /* ---- sessions (session.c) ---- */
-struct fn_part;
+struct fn_multi;
 struct fn_agreement;
 struct fn_deferred;
 struct fn_session {
@@ -283,13 +296,14 @@ struct fn_session {
     size_t keys_room, keys_count;
     struct fn_uuid *rights;
     size_t rights_room, rights_count;
-    struct fn_part *parts[FN_PART_KINDS];
+    struct fn_multi *parts[FN_PART_KINDS];
     struct fn_agreement *agreements;
     size_t agreements_count;
 };
 void fn_session_free(struct fn_session *s);
 /* Makes a session key of raw bytes; takes over nothing. */
-fn_err fn_session_key_new(struct fn_work *w, struct fn_session *s, struct fn_bytes raw, uint16_t key_class, uint64_t *handle);
+fn_err fn_session_key_new(struct fn_work *w, struct fn_session *s, struct fn_bytes raw, uint16_t key_class,
+                          uint64_t *handle);
 fn_err fn_session_key_find(const struct fn_session *s, uint64_t handle, struct fn_key **key);
 bool fn_session_has_right(const struct fn_session *s, const struct fn_uuid *uuid);
 /* The session's own handle number space is per boot and cannot be guessed. */
@@ -304,8 +318,7 @@ struct fn_claim {
     struct fn_claim *next;
     struct fn_record_name name;
 };
-#define FN_PENDING_CHANGES 24u
-#define FN_PENDING_CLAIMS  6u
+#define FN_PENDING_CLAIMS 6u
 
 /* One state-changing act: claims the names it changes, collects its changes, commits them and answers. */
 struct fn_pending {
@@ -319,14 +332,15 @@ struct fn_pending {
     const struct fn_identity *who;
     struct fn_claim claims[FN_PENDING_CLAIMS];
     unsigned claims_count;
-    struct fn_change changes[FN_PENDING_CHANGES];
-    unsigned changes_count;
+    struct fn_change *changes; /* heap */
+    size_t changes_room, changes_count;
     bool remember;
     struct fn_buf answer; /* heap: the item after its status */
     fn_err status, final; /* of the commit; what to answer when it succeeded */
     char detail[FN_ERR_DETAIL];
-    fn_err (*after)(struct fn_work *w, struct fn_pending *p); /* after the commit, before the answer; may be NULL */
-    struct fn_uuid purge[2]; /* keys to forget after the commit */
+    fn_err (*after)(struct fn_work *w,
+                    struct fn_pending *p); /* after the commit, before the answer; may be NULL */
+    struct fn_uuid purge[2];               /* keys to forget after the commit */
     unsigned purge_count;
     struct fn_uuid uuid;
     uint32_t version;
@@ -343,6 +357,9 @@ fn_err fn_pending_commit(struct fn_pending *p);
 fn_err fn_change_begin(struct fn_item *item, struct fn_pending **p);
 /* Hands the act over: the request is answered when it is durable. item->out is the answer. */
 fn_err fn_change_submit(struct fn_item *item, struct fn_pending *p);
+/* Both, around an act that fills in the changes and the answer. */
+void fn_change_run(struct fn_work *w, struct fn_item *item,
+                   fn_err (*what)(struct fn_work *w, struct fn_item *item, struct fn_pending *p));
 /* On the worker's thread after a completion: true when it must still wait (a second commit). */
 bool fn_change_done(struct fn_work *w, struct fn_pending *p);
 /* Drops remembered results older than ten minutes. */
@@ -363,32 +380,45 @@ struct fn_key_spec {
     uint8_t origin;           /* 0 generated here, 1 imported */
 };
 /* Fills a pending act with the records of a new key. `key` carries the secret. */
-fn_err fn_key_act_new(struct fn_device *d, const struct fn_rng *rng, const struct fn_key_spec *spec, struct fn_key *key,
-                      struct fn_pending *p);
-fn_err fn_key_act_rotate(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid, const char *tenant,
-                         const char *owner, struct fn_pending *p, struct fn_key **made);
+fn_err fn_key_act_new(struct fn_device *d, const struct fn_rng *rng, const struct fn_key_spec *spec,
+                      struct fn_key *key, struct fn_pending *p);
+fn_err fn_key_act_rotate(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid,
+                         const char *tenant, const char *owner, struct fn_pending *p, struct fn_key **made);
 /* version 0: all. tenant NULL: any (management). */
-fn_err fn_key_act_destroy(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid, uint32_t version,
-                          const char *tenant, const char *owner, struct fn_pending *p);
-fn_err fn_key_statement(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid, uint32_t version,
-                        struct fn_buf *statement, uint8_t signature[64]);
+fn_err fn_key_act_destroy(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid,
+                          uint32_t version, const char *tenant, const char *owner, struct fn_pending *p);
+fn_err fn_key_statement(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid,
+                        uint32_t version, struct fn_buf *statement, uint8_t signature[64]);
+/* JSON array of the keys that `who` may use (NULL: all). */
+fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const uint8_t after[16],
+                    uint32_t limit, struct fn_buf *out);
 fn_err fn_key_json(struct fn_device *d, const struct fn_key_head *head, struct fn_buf *out);
-void fn_password_verifier(struct fn_bytes password, const uint8_t salt[16], uint32_t iterations, uint8_t out[32]);
+void fn_password_verifier(struct fn_bytes password, const uint8_t salt[16], uint32_t iterations,
+                          uint8_t out[32]);
 
 /* Signature by the device's signing key over SM3(Z ‖ statement). */
-fn_err fn_device_sign(struct fn_device *d, const struct fn_rng *rng, struct fn_bytes statement, uint8_t signature[64]);
+fn_err fn_device_sign(struct fn_device *d, const struct fn_rng *rng, struct fn_bytes statement,
+                      uint8_t signature[64]);
 
 /* ---- clients (clients.c) ---- */
 fn_err fn_clients_open(struct fn_device *d);
 void fn_clients_close(struct fn_device *d);
 const struct fn_identity *fn_client_find(struct fn_device *d, uint32_t uid);
-fn_err fn_client_put(struct fn_device *d, uint32_t uid, const char *tenant, const char *application, bool test);
+fn_err fn_client_put(struct fn_device *d, uint32_t uid, const char *tenant, const char *application,
+                     bool test);
 fn_err fn_client_remove(struct fn_device *d, uint32_t uid);
+/* Whether any client belongs to a test tenant. */
+bool fn_clients_test(struct fn_device *d);
 fn_err fn_clients_json(struct fn_device *d, struct fn_buf *out);
 
 /* ---- life (life.c) ---- */
-fn_err fn_life_open(struct fn_device *d); /* at start: finds the state, opens the store when the root is at hand */
+fn_err
+fn_life_open(struct fn_device *d); /* at start: finds the state, opens the store when the root is at hand */
 void fn_life_close(struct fn_device *d);
+/* Reads (or, before initialisation, makes) the key file of unattended start; as root, before the uid changes.
+ */
+fn_err fn_life_key_file(struct fn_device *d);
+fn_err fn_life_locked_json(struct fn_device *d, struct fn_buf *out);
 /* Opens the store and all that stands on it with this root. */
 fn_err fn_life_unlock(struct fn_device *d, const uint8_t root[32]);
 void fn_secrets_derive(struct fn_secrets *s, struct fn_device_store_keys *keys, const uint8_t root[32]);
@@ -401,34 +431,47 @@ fn_err fn_self_test_random(const struct fn_rng *rng);
 fn_err fn_self_test_pair(struct fn_device *d, const struct fn_rng *rng);
 /* All that opening service demands. */
 fn_err fn_self_test_power_on(struct fn_device *d);
+fn_err fn_self_test_keys(struct fn_device *d);
+void *fn_self_test_thread(void *device);
 /* Everything, on demand. */
 fn_err fn_self_test_all(struct fn_device *d);
 
 /* ---- log (log.c) ---- */
-fn_err fn_log_open(struct fn_device *d);
-void fn_log_close(struct fn_device *d);
-/* Appends one record: {"ev":event,…}. `who` may be NULL; `more` is further members without braces, or NULL. */
-void fn_log_event(struct fn_device *d, const struct fn_identity *who, const char *event, const char *object, fn_err result,
-                  const char *more);
-void fn_log_refusal(struct fn_device *d, const struct fn_identity *who, const char *operation, fn_err result);
+fn_err fn_dlog_open(struct fn_device *d);
+void fn_dlog_close(struct fn_device *d);
+/* Appends one record: {"ev":event,…}. `who` may be NULL; `more` is further members without braces, or NULL.
+ */
+void fn_dlog_event(struct fn_device *d, const struct fn_identity *who, const char *event, const char *object,
+                   fn_err result, const char *more);
+void fn_dlog_refusal(struct fn_device *d, const struct fn_identity *who, const char *operation,
+                     fn_err result);
 /* Makes what was written durable and puts the head into the store. */
-void fn_log_settle(struct fn_device *d);
-void fn_log_figures(struct fn_device *d, uint64_t *records);
+void fn_dlog_settle(struct fn_device *d);
+/* Every frame from the first. FN_E_CORRUPT names the record. */
+fn_err fn_dlog_verify(struct fn_device *d, uint64_t *records);
+void fn_dlog_figures(struct fn_device *d, uint64_t *records);
 
 /* ---- randomness (random.c) ---- */
-fn_err fn_random_open(void);
-const struct fn_rng *fn_random(void); /* safe for threads */
-const char *fn_random_name(void);
-uint8_t fn_random_source(void);
+fn_err fn_device_random_open(void);
+void fn_device_random_close(void);
+/* Safe for threads: each has a generator of its own behind it. */
+const struct fn_rng *fn_device_rng(void);
+/* Starts all sources again, also those that failed. */
+fn_err fn_device_random_recheck(void);
+/* Bits of the noise sources that work now; their names. */
+uint8_t fn_device_random_source(void);
+fn_err fn_device_random_names(uint8_t bits, struct fn_buf *out);
+bool fn_device_random_degraded(void);
 
 /* ---- server, management, confinement ---- */
-fn_err fn_server_run(struct fn_device *d); /* until stopped */
+/* Sockets and workers, before the process is confined; then service until stopped or a signal. */
+fn_err fn_server_open(struct fn_device *d);
+fn_err fn_server_run(struct fn_device *d, int signals);
 /* After the store was closed, which delivers the last completions. */
 void fn_server_end(struct fn_device *d);
-/* What runs now and then beside service; beats are 200 ms. */
-void fn_device_background(struct fn_device *d, unsigned beat);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
-fn_err fn_manage(struct fn_device *d, uint32_t uid, struct fn_bytes verb, struct fn_bytes body, struct fn_buf *out);
+fn_err fn_manage(struct fn_device *d, uint32_t uid, struct fn_bytes verb, struct fn_bytes body,
+                 struct fn_buf *out);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

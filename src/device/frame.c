@@ -8,7 +8,8 @@ fn_err fn_frame_read(struct fn_bytes data, struct fn_frame *frame, size_t *size,
     if (data.n < 4) return FN_OK;
     uint32_t length = fn_get_be32(data.p);
     if (length < FN_DEVICE_REQUEST_HEADER - 4 || length > FN_DEVICE_FRAME_MOST)
-        return FN_FAIL(FN_E_DEVICE_FRAME, "length %u, %u to %u", length, FN_DEVICE_REQUEST_HEADER - 4, FN_DEVICE_FRAME_MOST);
+        return FN_FAIL(FN_E_DEVICE_FRAME, "length %u, %u to %u", length, FN_DEVICE_REQUEST_HEADER - 4,
+                       FN_DEVICE_FRAME_MOST);
     *want = 4 + (size_t)length;
     if (data.n < *want) return FN_OK;
     *size = *want;
@@ -20,7 +21,7 @@ fn_err fn_frame_read(struct fn_bytes data, struct fn_frame *frame, size_t *size,
     return FN_OK;
 }
 
-static fn_err field_read(struct fn_cur *c, char letter, struct fn_field *f)
+static fn_err field_read(struct fn_cur *c, char letter, struct fn_wire *f)
 {
     uint8_t b;
     uint16_t h;
@@ -38,10 +39,14 @@ static fn_err field_read(struct fn_cur *c, char letter, struct fn_field *f)
         FN_TRY(fn_cur_u32(c, &w));
         f->n = w;
         return FN_OK;
-    case 'Q': return fn_cur_u64(c, &f->n);
-    case 'U': return fn_cur_take(c, 16, &f->b);
-    case 'D': return fn_cur_take(c, 32, &f->b);
-    default: return fn_cur_var(c, FN_DEVICE_FRAME_MOST, &f->b);
+    case 'Q':
+        return fn_cur_u64(c, &f->n);
+    case 'U':
+        return fn_cur_take(c, 16, &f->b);
+    case 'D':
+        return fn_cur_take(c, 32, &f->b);
+    default:
+        return fn_cur_var(c, FN_DEVICE_FRAME_MOST, &f->b);
     }
 }
 
@@ -51,7 +56,8 @@ fn_err fn_items_read(const struct fn_operation *op, struct fn_bytes body, size_t
     for (size_t i = 0; i < count; i++)
         for (size_t f = 0; op->request[f]; f++)
             if (field_read(&c, op->request[f], &items[i].f[f]) != FN_OK)
-                return FN_FAIL(FN_E_DEVICE_FRAME, "%s: item %zu, field %zu at offset %zu", op->name, i, f, fn_cur_offset(&c));
+                return FN_FAIL(FN_E_DEVICE_FRAME, "%s: item %zu, field %zu at offset %zu", op->name, i, f,
+                               fn_cur_offset(&c));
     if (fn_cur_end(&c) != FN_OK)
         return FN_FAIL(FN_E_DEVICE_FRAME, "%s: %zu bytes after the last item", op->name, fn_cur_left(&c));
     return FN_OK;

@@ -16,14 +16,18 @@ static fn_err bad(const struct reader *r, const char *what)
 
 static void blank(struct reader *r)
 {
-    while (r->at < r->n && (r->p[r->at] == ' ' || r->p[r->at] == '\t' || r->p[r->at] == '\n' || r->p[r->at] == '\r')) r->at++;
+    while (r->at < r->n &&
+           (r->p[r->at] == ' ' || r->p[r->at] == '\t' || r->p[r->at] == '\n' || r->p[r->at] == '\r'))
+        r->at++;
 }
 
 static fn_err node(struct reader *r, enum fn_djson_kind kind, uint16_t *position)
 {
-    if (r->doc->count >= FN_DJSON_NODES) return FN_FAIL(FN_E_TOO_LARGE, "JSON: more than %u values", FN_DJSON_NODES);
+    if (r->doc->count >= FN_DJSON_NODES)
+        return FN_FAIL(FN_E_TOO_LARGE, "JSON: more than %u values", FN_DJSON_NODES);
     *position = r->doc->count++;
-    r->doc->nodes[*position] = (struct fn_djson_node){.kind = (uint8_t)kind, .at = (uint32_t)r->at, .next = r->doc->count};
+    r->doc->nodes[*position] =
+        (struct fn_djson_node){.kind = (uint8_t)kind, .at = (uint32_t)r->at, .next = r->doc->count};
     return FN_OK;
 }
 
@@ -46,7 +50,8 @@ static fn_err text(struct reader *r, uint16_t *position)
         if (++r->at >= r->n) return bad(r, "text without end");
         if (r->p[r->at] == 'u') {
             for (int i = 1; i <= 4; i++)
-                if (r->at + (size_t)i >= r->n || hex_digit(r->p[r->at + (size_t)i]) < 0) return bad(r, "\\u needs four digits");
+                if (r->at + (size_t)i >= r->n || hex_digit(r->p[r->at + (size_t)i]) < 0)
+                    return bad(r, "\\u needs four digits");
             r->at += 4;
         } else if (!memchr("\"\\/bfnrt", r->p[r->at], 8)) {
             return bad(r, "unknown escape");
@@ -62,14 +67,16 @@ static fn_err text(struct reader *r, uint16_t *position)
 /* Whole numbers only: nothing in the management interface is a fraction. */
 static fn_err number(struct reader *r)
 {
-    uint16_t position;
+    uint16_t position = 0;
     FN_TRY(node(r, FN_DJSON_NUMBER, &position));
     size_t start = r->at;
     if (r->p[r->at] == '-') r->at++;
     size_t digits = r->at;
     while (r->at < r->n && r->p[r->at] >= '0' && r->p[r->at] <= '9') r->at++;
-    if (r->at == digits || r->at - digits > 18 || (r->p[digits] == '0' && r->at - digits > 1)) return bad(r, "not a whole number");
-    if (r->at < r->n && (r->p[r->at] == '.' || (r->p[r->at] | 0x20) == 'e')) return bad(r, "not a whole number");
+    if (r->at == digits || r->at - digits > 18 || (r->p[digits] == '0' && r->at - digits > 1))
+        return bad(r, "not a whole number");
+    if (r->at < r->n && (r->p[r->at] == '.' || (r->p[r->at] | 0x20) == 'e'))
+        return bad(r, "not a whole number");
     r->doc->nodes[position].n = (uint32_t)(r->at - start);
     return FN_OK;
 }
@@ -77,7 +84,7 @@ static fn_err number(struct reader *r)
 static fn_err word(struct reader *r, const char *literal, enum fn_djson_kind kind)
 {
     size_t n = __builtin_strlen(literal);
-    uint16_t position;
+    uint16_t position = 0;
     if (r->n - r->at < n || memcmp(r->p + r->at, literal, n) != 0) return bad(r, "unknown word");
     FN_TRY(node(r, kind, &position));
     r->at += n;
@@ -91,7 +98,9 @@ static bool name_taken(const struct fn_djson_doc *doc, uint16_t object, uint16_t
     const struct fn_djson_node *wanted = &doc->nodes[name];
     for (uint16_t i = (uint16_t)(object + 1); i < name; i = doc->nodes[i + 1].next) {
         const struct fn_djson_node *other = &doc->nodes[i];
-        if (other->n == wanted->n && memcmp(doc->text.p + other->at, doc->text.p + wanted->at, wanted->n) == 0) return true;
+        if (other->n == wanted->n &&
+            memcmp(doc->text.p + other->at, doc->text.p + wanted->at, wanted->n) == 0)
+            return true;
     }
     return false;
 }
@@ -99,7 +108,7 @@ static bool name_taken(const struct fn_djson_doc *doc, uint16_t object, uint16_t
 static fn_err members(struct reader *r, unsigned depth, enum fn_djson_kind kind)
 {
     uint8_t close = kind == FN_DJSON_OBJECT ? '}' : ']';
-    uint16_t position, name;
+    uint16_t position = 0, name = 0;
     if (depth >= FN_DJSON_DEPTH) return FN_FAIL(FN_E_TOO_LARGE, "JSON: deeper than %u", FN_DJSON_DEPTH);
     FN_TRY(node(r, kind, &position));
     r->at++;
@@ -129,16 +138,22 @@ static fn_err members(struct reader *r, unsigned depth, enum fn_djson_kind kind)
 
 static fn_err value(struct reader *r, unsigned depth)
 {
-    uint16_t position;
+    uint16_t position = 0;
     blank(r);
     if (r->at >= r->n) return bad(r, "value expected");
     switch (r->p[r->at]) {
-    case '{': return members(r, depth, FN_DJSON_OBJECT);
-    case '[': return members(r, depth, FN_DJSON_ARRAY);
-    case '"': return text(r, &position);
-    case 't': return word(r, "true", FN_DJSON_TRUE);
-    case 'f': return word(r, "false", FN_DJSON_FALSE);
-    case 'n': return word(r, "null", FN_DJSON_NULL);
+    case '{':
+        return members(r, depth, FN_DJSON_OBJECT);
+    case '[':
+        return members(r, depth, FN_DJSON_ARRAY);
+    case '"':
+        return text(r, &position);
+    case 't':
+        return word(r, "true", FN_DJSON_TRUE);
+    case 'f':
+        return word(r, "false", FN_DJSON_FALSE);
+    case 'n':
+        return word(r, "null", FN_DJSON_NULL);
     default:
         if (r->p[r->at] == '-' || (r->p[r->at] >= '0' && r->p[r->at] <= '9')) return number(r);
         return bad(r, "value expected");
@@ -151,7 +166,8 @@ fn_err fn_djson_read(struct fn_djson_doc *doc, struct fn_bytes text_)
     doc->text = text_;
     doc->count = 0;
     if (text_.n > UINT32_MAX / 2) return FN_FAIL(FN_E_TOO_LARGE, "JSON: %zu bytes", text_.n);
-    if (!fn_utf8_valid(text_, &bad_at)) return FN_FAIL(FN_E_ENCODING, "JSON: not UTF-8 at offset %zu", bad_at);
+    if (!fn_utf8_valid(text_, &bad_at))
+        return FN_FAIL(FN_E_ENCODING, "JSON: not UTF-8 at offset %zu", bad_at);
     struct reader r = {doc, text_.p, 0, text_.n};
     FN_TRY(value(&r, 0));
     blank(&r);
@@ -227,7 +243,8 @@ static fn_err escape(const uint8_t *p, size_t n, uint8_t out[4], size_t *size, s
 
 fn_err fn_djson_text(const struct fn_djson_doc *doc, int node_, char *out, size_t size)
 {
-    if (node_ < 0 || doc->nodes[node_].kind != FN_DJSON_TEXT) return FN_FAIL(FN_E_FORMAT, "JSON: text expected");
+    if (node_ < 0 || doc->nodes[node_].kind != FN_DJSON_TEXT)
+        return FN_FAIL(FN_E_FORMAT, "JSON: text expected");
     const uint8_t *p = doc->text.p + doc->nodes[node_].at;
     size_t n = doc->nodes[node_].n, written = 0;
     for (size_t i = 0; i < n;) {
@@ -237,7 +254,8 @@ fn_err fn_djson_text(const struct fn_djson_doc *doc, int node_, char *out, size_
             FN_TRY(escape(p + i + 1, n - i - 1, piece, &piece_size, &used));
             used++;
         }
-        if (written + piece_size >= size) return FN_FAIL(FN_E_TOO_LARGE, "JSON: text of more than %zu bytes", size - 1);
+        if (written + piece_size >= size)
+            return FN_FAIL(FN_E_TOO_LARGE, "JSON: text of more than %zu bytes", size - 1);
         memcpy(out + written, piece, piece_size);
         written += piece_size;
         i += used;
@@ -247,9 +265,11 @@ fn_err fn_djson_text(const struct fn_djson_doc *doc, int node_, char *out, size_
     return FN_OK;
 }
 
-fn_err fn_djson_number(const struct fn_djson_doc *doc, int node_, int64_t least, int64_t most, int64_t *value_)
+fn_err fn_djson_number(const struct fn_djson_doc *doc, int node_, int64_t least, int64_t most,
+                       int64_t *value_)
 {
-    if (node_ < 0 || doc->nodes[node_].kind != FN_DJSON_NUMBER) return FN_FAIL(FN_E_FORMAT, "JSON: number expected");
+    if (node_ < 0 || doc->nodes[node_].kind != FN_DJSON_NUMBER)
+        return FN_FAIL(FN_E_FORMAT, "JSON: number expected");
     const uint8_t *p = doc->text.p + doc->nodes[node_].at;
     size_t n = doc->nodes[node_].n;
     bool minus = p[0] == '-';
@@ -257,13 +277,14 @@ fn_err fn_djson_number(const struct fn_djson_doc *doc, int node_, int64_t least,
     for (size_t i = minus; i < n; i++) v = v * 10 + (p[i] - '0');
     if (minus) v = -v;
     if (v < least || v > most)
-        return FN_FAIL(FN_E_ARGUMENT, "JSON: %lld is not in %lld to %lld", (long long)v, (long long)least, (long long)most);
+        return FN_FAIL(FN_E_ARGUMENT, "JSON: %lld is not in %lld to %lld", (long long)v, (long long)least,
+                       (long long)most);
     *value_ = v;
     return FN_OK;
 }
 
-fn_err fn_djson_member_text(const struct fn_djson_doc *doc, int object, const char *name, const char *fallback, char *out,
-                           size_t size)
+fn_err fn_djson_member_text(const struct fn_djson_doc *doc, int object, const char *name,
+                            const char *fallback, char *out, size_t size)
 {
     int at = fn_djson_member(doc, object, name);
     if (at >= 0) {
@@ -277,8 +298,8 @@ fn_err fn_djson_member_text(const struct fn_djson_doc *doc, int object, const ch
     return FN_OK;
 }
 
-fn_err fn_djson_member_number(const struct fn_djson_doc *doc, int object, const char *name, int64_t fallback, int64_t least,
-                             int64_t most, int64_t *value_)
+fn_err fn_djson_member_number(const struct fn_djson_doc *doc, int object, const char *name, int64_t fallback,
+                              int64_t least, int64_t most, int64_t *value_)
 {
     int at = fn_djson_member(doc, object, name);
     if (at < 0) return *value_ = fallback, FN_OK;
@@ -286,7 +307,8 @@ fn_err fn_djson_member_number(const struct fn_djson_doc *doc, int object, const 
     return err == FN_OK ? FN_OK : FN_WRAP(FN_E_ARGUMENT, "member \"%s\"", name);
 }
 
-fn_err fn_djson_member_bool(const struct fn_djson_doc *doc, int object, const char *name, bool fallback, bool *value_)
+fn_err fn_djson_member_bool(const struct fn_djson_doc *doc, int object, const char *name, bool fallback,
+                            bool *value_)
 {
     int at = fn_djson_member(doc, object, name);
     if (at < 0) return *value_ = fallback, FN_OK;

@@ -7,10 +7,14 @@ static fn_run *const kernels[] = {
 #undef FN_OP
 };
 
-fn_run *fn_kernel(uint16_t operation) { return kernels[fn_operation(operation) - fn_operation_at(0)]; }
+fn_run *fn_kernel(uint16_t operation)
+{
+    return kernels[fn_operation(operation) - fn_operation_at(0)];
+}
 
 void fn_run_MANAGE(struct fn_work *w, struct fn_item **items, size_t n)
 {
     (void)w;
-    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], FN_FAIL(FN_E_DEVICE_OPERATION, "on the management socket only"));
+    for (size_t i = 0; i < n; i++)
+        fn_item_fail(items[i], FN_FAIL(FN_E_DEVICE_OPERATION, "on the management socket only"));
 }

@@ -17,7 +17,8 @@ void fn_name_version(struct fn_record_name *name, uint8_t kind, const struct fn_
     name->n = 20;
 }
 
-void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenant, const char *scope, struct fn_bytes text)
+void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenant, const char *scope,
+                    struct fn_bytes text)
 {
     struct fn_sm3 h;
     fn_sm3_init(&h);
@@ -44,11 +45,15 @@ void fn_name_index(struct fn_record_name *name, const uint8_t tenant_hash[16], u
 void fn_name_text(struct fn_record_name *name, uint8_t kind, const char *text)
 {
     size_t n = strlen(text);
-    *name = (struct fn_record_name){.kind = kind, .n = (uint8_t)(n < FN_RECORD_NAME_MOST ? n : FN_RECORD_NAME_MOST)};
+    *name = (struct fn_record_name){.kind = kind,
+                                    .n = (uint8_t)(n < FN_RECORD_NAME_MOST ? n : FN_RECORD_NAME_MOST)};
     memcpy(name->b, text, name->n);
 }
 
-static fn_err put_text(struct fn_buf *out, const char *text) { return fn_buf_var(out, text, strlen(text)); }
+static fn_err put_text(struct fn_buf *out, const char *text)
+{
+    return fn_buf_var(out, text, strlen(text));
+}
 
 static fn_err get_text(struct fn_cur *c, char *out, size_t size)
 {
@@ -122,7 +127,8 @@ fn_err fn_key_head_read(struct fn_device *d, const struct fn_uuid *uuid, struct 
     }
     FN_TRY(err);
     FN_TRY(head_parse(head, fn_buf_view(&value)));
-    if (memcmp(head->uuid.b, uuid->b, 16) != 0) return FN_FAIL(FN_E_CORRUPT, "key head under another key's name");
+    if (memcmp(head->uuid.b, uuid->b, 16) != 0)
+        return FN_FAIL(FN_E_CORRUPT, "key head under another key's name");
     return FN_OK;
 }
 
@@ -143,7 +149,8 @@ static fn_err clear_fields(const struct fn_key *k, struct fn_buf *out)
     return fn_buf_var(out, k->public_key, k->public_n);
 }
 
-fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng, const struct fn_key *key, struct fn_buf *out)
+fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng, const struct fn_key *key,
+                     struct fn_buf *out)
 {
     struct fn_buf clear FN_SCOPED_BUF = fn_buf_heap(), secret FN_SCOPED_BUF = fn_buf_secret();
     uint8_t nonce[12], tag[16], *where;
@@ -153,8 +160,14 @@ fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng,
     FN_TRY(fn_buf_var(out, clear.p, clear.n));
     FN_TRY(fn_buf_add(out, nonce, sizeof nonce));
     FN_TRY(fn_buf_reserve(out, sizeof tag + secret.n, &where));
-    struct fn_gcm_job job = {.key = &secrets->wrap, .nonce = fn_bytes(nonce, 12), .aad = fn_buf_view(&clear), .in = secret.p,
-                             .out = where + sizeof tag, .n = secret.n, .tag = tag, .tag_size = sizeof tag};
+    struct fn_gcm_job job = {.key = &secrets->wrap,
+                             .nonce = fn_bytes(nonce, 12),
+                             .aad = fn_buf_view(&clear),
+                             .in = secret.p,
+                             .out = where + sizeof tag,
+                             .n = secret.n,
+                             .tag = tag,
+                             .tag_size = sizeof tag};
     FN_TRY(fn_gcm_encrypt(&job));
     memcpy(where, tag, sizeof tag);
     out->n += sizeof tag + secret.n;
@@ -184,7 +197,8 @@ static fn_err clear_parse(struct fn_key *k, struct fn_bytes clear, struct fn_byt
     return fn_cur_end(&c);
 }
 
-static fn_err unwrap(const struct fn_secrets *secrets, struct fn_bytes clear, struct fn_cur *c, struct fn_buf *secret)
+static fn_err unwrap(const struct fn_secrets *secrets, struct fn_bytes clear, struct fn_cur *c,
+                     struct fn_buf *secret)
 {
     struct fn_bytes nonce, tag;
     uint8_t *where, tag_copy[16];
@@ -195,14 +209,20 @@ static fn_err unwrap(const struct fn_secrets *secrets, struct fn_bytes clear, st
     FN_TRY(fn_cur_take(c, n, &body));
     FN_TRY(fn_buf_reserve(secret, n, &where));
     memcpy(tag_copy, tag.p, 16);
-    struct fn_gcm_job job = {.key = &secrets->wrap, .nonce = nonce, .aad = clear, .in = body.p, .out = where, .n = n,
-                             .tag = tag_copy, .tag_size = 16};
+    struct fn_gcm_job job = {.key = &secrets->wrap,
+                             .nonce = nonce,
+                             .aad = clear,
+                             .in = body.p,
+                             .out = where,
+                             .n = n,
+                             .tag = tag_copy,
+                             .tag_size = 16};
     if (fn_gcm_decrypt(&job) != FN_OK) return FN_FAIL(FN_E_CORRUPT, "wrapped key does not authenticate");
     secret->n += n;
     return FN_OK;
 }
 
-fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes value, struct fn_key **out)
+fn_err fn_key_record_open(struct fn_device *d, struct fn_bytes value, struct fn_key **out)
 {
     struct fn_buf secret FN_SCOPED_BUF = fn_buf_secret();
     struct fn_cur c = fn_cur(value);
@@ -210,8 +230,6 @@ fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct f
     struct fn_key fields = {0}, *key;
     FN_TRY(fn_cur_var(&c, 4096, &clear));
     FN_TRY(clear_parse(&fields, clear, &public_key));
-    if (memcmp(fields.uuid.b, head->uuid.b, 16) != 0 || strcmp(fields.tenant, head->tenant) != 0)
-        return FN_FAIL(FN_E_CORRUPT, "key record and head disagree");
     FN_TRY(unwrap(d->secrets, clear, &c, &secret));
     FN_TRY(fn_key_from_secret(fields.alg, fn_buf_view(&secret), &key));
     key->uuid = fields.uuid;
@@ -224,27 +242,39 @@ fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct f
     key->created = fields.created;
     memcpy(key->tenant, fields.tenant, sizeof key->tenant);
     memcpy(key->owner, fields.owner, sizeof key->owner);
+    if (key->public_n == public_key.n &&
+        (!public_key.n || memcmp(key->public_key, public_key.p, public_key.n) == 0))
+        return *out = key, FN_OK;
+    fn_key_release(key);
+    return FN_FAIL(FN_E_CORRUPT, "public key of the record is not that of the secret");
+}
+
+fn_err fn_key_load(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes value,
+                   struct fn_key **out)
+{
+    struct fn_key *key;
+    FN_TRY(fn_key_record_open(d, value, &key));
+    fn_err err = FN_OK;
+    if (memcmp(key->uuid.b, head->uuid.b, 16) != 0 || strcmp(key->tenant, head->tenant) != 0)
+        err = FN_FAIL(FN_E_CORRUPT, "key record and head disagree");
     memcpy(key->label, head->label, sizeof key->label);
     key->half = head->half;
     key->index = head->index;
     key->password = head->iterations != 0;
     key->device = head->tenant[0] == 0;
-    fn_err err = FN_OK;
-    if (key->public_n != public_key.n || (public_key.n && memcmp(key->public_key, public_key.p, public_key.n) != 0))
-        err = FN_FAIL(FN_E_CORRUPT, "public key of the record is not that of the secret");
     if (err == FN_OK && head->applications[0])
         err = fn_heap_text(&key->applications, head->applications, strlen(head->applications));
-    if (err != FN_OK) {
-        fn_key_release(key);
-        return err;
-    }
-    *out = key;
-    return FN_OK;
+    if (err == FN_OK) return *out = key, FN_OK;
+    fn_key_release(key);
+    return err;
 }
 
 /* ---- keys in clear ---- */
 
-bool fn_key_alg_known(uint32_t alg) { return alg >= FN_ALG_SM4 && alg <= FN_ALG_RSA3072; }
+bool fn_key_alg_known(uint32_t alg)
+{
+    return alg >= FN_ALG_SM4 && alg <= FN_ALG_RSA3072;
+}
 
 static fn_err key_alloc(uint16_t alg, bool secret, struct fn_key **out)
 {
@@ -302,7 +332,8 @@ static fn_err prepare(struct fn_key *k, struct fn_bytes raw)
     switch (k->alg) {
     case FN_ALG_SM4:
     case FN_ALG_HMAC_SM3:
-        if (raw.n < 1 || raw.n > sizeof k->secret->raw || (k->alg == FN_ALG_SM4 && raw.n != 16 && raw.n != 32))
+        if (raw.n < 1 || raw.n > sizeof k->secret->raw ||
+            (k->alg == FN_ALG_SM4 && raw.n != 16 && raw.n != 32))
             return FN_FAIL(FN_E_ARGUMENT, "secret of %zu bytes", raw.n);
         memcpy(k->secret->raw, raw.p, raw.n);
         k->secret->n = (uint32_t)raw.n;
@@ -313,7 +344,8 @@ static fn_err prepare(struct fn_key *k, struct fn_bytes raw)
         if (raw.n != 32) return FN_FAIL(FN_E_ARGUMENT, "secret of %zu bytes", raw.n);
         FN_TRY(fn_sm2_private_load(&k->secret->sm2, raw.p));
         return prepare_sm2(k);
-    default: return fn_pk_load_secret(k, raw);
+    default:
+        return fn_pk_load_secret(k, raw);
     }
 }
 
@@ -383,7 +415,7 @@ fn_err fn_key_generate(const struct fn_rng *rng, uint16_t alg, struct fn_key **o
         fn_key_release(k);
         return err;
     }
-    k->source = fn_random_source();
+    k->source = fn_device_random_source();
     *out = k;
     return FN_OK;
 }
@@ -391,13 +423,16 @@ fn_err fn_key_generate(const struct fn_rng *rng, uint16_t alg, struct fn_key **o
 fn_err fn_key_from_public(uint32_t alg, struct fn_bytes public_key, struct fn_key **out)
 {
     struct fn_key *k;
-    if (!fn_key_alg_known(alg) || fn_key_alg_symmetric(alg)) return FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %u has no public key", alg);
+    if (!fn_key_alg_known(alg) || fn_key_alg_symmetric(alg))
+        return FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %u has no public key", alg);
     FN_TRY(key_alloc((uint16_t)alg, false, &k));
     k->external = true;
     k->usage = FN_USE_VERIFY | FN_USE_ENCRYPT | FN_USE_WRAP;
     fn_err err;
     if (alg == FN_ALG_SM2) {
-        err = public_key.n == 64 ? FN_OK : FN_FAIL(FN_E_SM2_POINT, "public key of %zu bytes, 64 wanted", public_key.n);
+        err = public_key.n == 64
+                  ? FN_OK
+                  : FN_FAIL(FN_E_SM2_POINT, "public key of %zu bytes, 64 wanted", public_key.n);
         if (err == FN_OK) {
             memcpy(&k->pub, public_key.p, 64);
             err = fn_sm2_public_check(&k->pub);
@@ -416,9 +451,11 @@ fn_err fn_key_from_public(uint32_t alg, struct fn_bytes public_key, struct fn_ke
 
 /* ---- who may ---- */
 
+/* "*" stands for every application of the tenant. */
 static bool listed(const char *list, const char *name)
 {
     size_t n = strlen(name);
+    if (list && strcmp(list, "*") == 0) return true;
     for (const char *p = list; p && *p;) {
         const char *comma = strchrnul(p, ',');
         if ((size_t)(comma - p) == n && memcmp(p, name, n) == 0) return true;
@@ -427,9 +464,11 @@ static bool listed(const char *list, const char *name)
     return false;
 }
 
-static bool admits(const char *tenant, const char *owner, const char *applications, const struct fn_identity *who)
+static bool admits(const char *tenant, const char *owner, const char *applications,
+                   const struct fn_identity *who)
 {
-    return strcmp(tenant, who->tenant) == 0 && (strcmp(owner, who->application) == 0 || listed(applications, who->application));
+    return strcmp(tenant, who->tenant) == 0 &&
+           (strcmp(owner, who->application) == 0 || listed(applications, who->application));
 }
 
 bool fn_key_head_admits(const struct fn_key_head *head, const struct fn_identity *who)

@@ -44,8 +44,14 @@ fn_err fn_keys_open(struct fn_device *d, size_t cached_most)
     return FN_OK;
 }
 
-static uint32_t mix(const uint8_t *p) { return fn_get_be32(p) ^ fn_get_be32(p + 4) * 2654435761u ^ fn_get_be32(p + 12); }
-static struct shard *shard_of(struct fn_keys *k, const struct fn_uuid *uuid) { return &k->shards[mix(uuid->b) % SHARDS]; }
+static uint32_t mix(const uint8_t *p)
+{
+    return fn_get_be32(p) ^ fn_get_be32(p + 4) * 2654435761u ^ fn_get_be32(p + 12);
+}
+static struct shard *shard_of(struct fn_keys *k, const struct fn_uuid *uuid)
+{
+    return &k->shards[mix(uuid->b) % SHARDS];
+}
 static struct fn_key **bucket_of(struct shard *s, const struct fn_uuid *uuid)
 {
     return &s->buckets[mix(uuid->b) / SHARDS % BUCKETS];
@@ -96,7 +102,8 @@ void fn_keys_purge(struct fn_device *d, const struct fn_uuid *uuid)
     pthread_mutex_lock(&d->keys->alias_mutex);
     d->keys->alias_purges++;
     for (size_t i = 0; i < ALIASES; i++)
-        if (d->keys->aliases[i].used && memcmp(d->keys->aliases[i].uuid.b, uuid->b, 16) == 0) d->keys->aliases[i].used = false;
+        if (d->keys->aliases[i].used && memcmp(d->keys->aliases[i].uuid.b, uuid->b, 16) == 0)
+            d->keys->aliases[i].used = false;
     pthread_mutex_unlock(&d->keys->alias_mutex);
 }
 
@@ -221,7 +228,8 @@ static struct alias *alias_at(struct fn_keys *k, const uint8_t name[24])
     return &k->aliases[(mix(name) ^ fn_get_be32(name + 16) * 2246822519u ^ fn_get_be32(name + 20)) % ALIASES];
 }
 
-static bool alias_find(struct fn_keys *k, const uint8_t name[24], struct fn_uuid *uuid, uint32_t *version, uint64_t *purges)
+static bool alias_find(struct fn_keys *k, const uint8_t name[24], struct fn_uuid *uuid, uint32_t *version,
+                       uint64_t *purges)
 {
     pthread_mutex_lock(&k->alias_mutex);
     struct alias *a = alias_at(k, name);
@@ -235,7 +243,8 @@ static bool alias_find(struct fn_keys *k, const uint8_t name[24], struct fn_uuid
     return found;
 }
 
-static void alias_put(struct fn_keys *k, const uint8_t name[24], const struct fn_uuid *uuid, uint32_t version, uint64_t purges)
+static void alias_put(struct fn_keys *k, const uint8_t name[24], const struct fn_uuid *uuid, uint32_t version,
+                      uint64_t purges)
 {
     pthread_mutex_lock(&k->alias_mutex);
     if (purges == k->alias_purges) {
@@ -270,7 +279,8 @@ static fn_err load(struct fn_device *d, const struct fn_uuid *uuid, uint32_t ver
     char text[FN_UUID_TEXT + 1];
     fn_uuid_format(text, uuid);
     fn_name_version(&name, FN_RECORD_DESTROYED, uuid, version);
-    if (fn_device_store_has(d->store, &name)) return FN_FAIL(FN_E_KEY_DESTROYED, "%s version %u", text, version);
+    if (fn_device_store_has(d->store, &name))
+        return FN_FAIL(FN_E_KEY_DESTROYED, "%s version %u", text, version);
     FN_TRY(fn_key_head_read(d, uuid, &head));
     if (head.destroyed) return FN_FAIL(FN_E_KEY_DESTROYED, "%s", text);
     fn_name_version(&name, FN_RECORD_KEY, uuid, version);
@@ -317,7 +327,8 @@ fn_err fn_key_get(struct fn_device *d, const struct fn_uuid *uuid, uint32_t vers
     return FN_OK;
 }
 
-fn_err fn_key_get_index(struct fn_device *d, const uint8_t tenant_hash[16], uint32_t index, uint8_t half, struct fn_key **key)
+fn_err fn_key_get_index(struct fn_device *d, const uint8_t tenant_hash[16], uint32_t index, uint8_t half,
+                        struct fn_key **key)
 {
     uint8_t alias[24] = {0};
     struct fn_uuid uuid;

@@ -1,4 +1,5 @@
-/* RSA and P-256 through libcrypto. Public keys are P-256 x ‖ y, RSA u32 bits ‖ modulus ‖ exponent, equally long. */
+/* RSA and P-256 through libcrypto. Public keys are P-256 x ‖ y, RSA u32 bits ‖ modulus ‖ exponent, equally
+ * long. */
 #include "base/sys/heap.h"
 #include "device/device.h"
 #include <openssl/core_names.h>
@@ -16,7 +17,10 @@ static fn_err pk_fail(const struct fn_key *key, const char *what)
     return FN_FAIL(key->alg == FN_ALG_P256 ? FN_E_KEY_ALGORITHM : FN_E_RSA, "%s", what);
 }
 
-static unsigned rsa_bits(uint32_t alg) { return alg == FN_ALG_RSA2048 ? 2048 : 3072; }
+static unsigned rsa_bits(uint32_t alg)
+{
+    return alg == FN_ALG_RSA2048 ? 2048 : 3072;
+}
 
 void fn_pk_free(struct fn_key *key)
 {
@@ -77,10 +81,12 @@ fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret)
 fn_err fn_pk_load_secret(struct fn_key *key, struct fn_bytes secret)
 {
     const unsigned char *p = secret.p;
-    key->pkey = d2i_PrivateKey(key->alg == FN_ALG_P256 ? EVP_PKEY_EC : EVP_PKEY_RSA, NULL, &p, (long)secret.n);
+    key->pkey =
+        d2i_PrivateKey(key->alg == FN_ALG_P256 ? EVP_PKEY_EC : EVP_PKEY_RSA, NULL, &p, (long)secret.n);
     if (!key->pkey || p != secret.p + secret.n) return pk_fail(key, "private key encoding");
     int bits = EVP_PKEY_get_bits(key->pkey);
-    if (bits != (key->alg == FN_ALG_P256 ? 256 : (int)rsa_bits(key->alg))) return pk_fail(key, "size of the key");
+    if (bits != (key->alg == FN_ALG_P256 ? 256 : (int)rsa_bits(key->alg)))
+        return pk_fail(key, "size of the key");
     return public_out(key);
 }
 
@@ -115,7 +121,8 @@ static EVP_PKEY *rsa_public(struct fn_bytes modulus, struct fn_bytes exponent)
     BIGNUM *n = BN_bin2bn(modulus.p, (int)modulus.n, NULL), *e = BN_bin2bn(exponent.p, (int)exponent.n, NULL);
     EVP_PKEY *pkey = NULL;
     /* Large exponents only make work for us: no key in use has one. */
-    if (build && n && e && BN_num_bits(e) <= 64 && BN_is_odd(e) && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+    if (build && n && e && BN_num_bits(e) <= 64 && BN_is_odd(e) &&
+        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
         pkey = from_params("RSA", build);
     BN_free(n);
@@ -127,12 +134,14 @@ static EVP_PKEY *rsa_public(struct fn_bytes modulus, struct fn_bytes exponent)
 fn_err fn_pk_load_public(struct fn_key *key, struct fn_bytes public_key)
 {
     if (key->alg == FN_ALG_P256) {
-        if (public_key.n != 64) return FN_FAIL(FN_E_ARGUMENT, "public key of %zu bytes, 64 wanted", public_key.n);
+        if (public_key.n != 64)
+            return FN_FAIL(FN_E_ARGUMENT, "public key of %zu bytes, 64 wanted", public_key.n);
         key->pkey = p256_public(public_key);
     } else {
         size_t half = rsa_bits(key->alg) / 8;
         if (public_key.n != 4 + 2 * half || fn_get_be32(public_key.p) != rsa_bits(key->alg))
-            return FN_FAIL(FN_E_ARGUMENT, "RSA public key of %zu bytes, %zu wanted", public_key.n, 4 + 2 * half);
+            return FN_FAIL(FN_E_ARGUMENT, "RSA public key of %zu bytes, %zu wanted", public_key.n,
+                           4 + 2 * half);
         key->pkey = rsa_public(fn_bytes(public_key.p + 4, half), fn_bytes(public_key.p + 4 + half, half));
         if (key->pkey && EVP_PKEY_get_bits(key->pkey) != (int)rsa_bits(key->alg)) fn_pk_free(key);
     }
@@ -196,7 +205,8 @@ fn_err fn_pk_verify(const struct fn_key *key, const uint8_t digest[32], struct f
 {
     uint8_t der[80];
     if (key->alg == FN_ALG_P256) {
-        if (signature.n != 64) return FN_FAIL(FN_E_SIGNATURE, "signature of %zu bytes, 64 wanted", signature.n);
+        if (signature.n != 64)
+            return FN_FAIL(FN_E_SIGNATURE, "signature of %zu bytes, 64 wanted", signature.n);
         signature = fn_bytes(der, ecdsa_der(signature.p, der));
     }
     EVP_PKEY_CTX *ctx = context(key, EVP_PKEY_verify_init);
@@ -208,17 +218,20 @@ fn_err fn_pk_verify(const struct fn_key *key, const uint8_t digest[32], struct f
     return good ? FN_OK : FN_FAIL(FN_E_SIGNATURE, "algorithm %d", key->alg);
 }
 
-typedef int (*crypt_call)(EVP_PKEY_CTX *ctx, unsigned char *out, size_t *outlen, const unsigned char *in, size_t inlen);
+typedef int (*crypt_call)(EVP_PKEY_CTX *ctx, unsigned char *out, size_t *outlen, const unsigned char *in,
+                          size_t inlen);
 
-static fn_err rsa_crypt(const struct fn_key *key, int (*init)(EVP_PKEY_CTX *), crypt_call call, int padding, struct fn_bytes data,
-                    struct fn_buf *out)
+static fn_err rsa_crypt(const struct fn_key *key, int (*init)(EVP_PKEY_CTX *), crypt_call call, int padding,
+                        struct fn_bytes data, struct fn_buf *out)
 {
     uint8_t *where;
-    if (key->alg != FN_ALG_RSA2048 && key->alg != FN_ALG_RSA3072) return FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %d", key->alg);
+    if (key->alg != FN_ALG_RSA2048 && key->alg != FN_ALG_RSA3072)
+        return FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %d", key->alg);
     size_t n = rsa_bits(key->alg) / 8;
     FN_TRY(fn_buf_reserve(out, n, &where));
     EVP_PKEY_CTX *ctx = context(key, init);
-    bool good = ctx && EVP_PKEY_CTX_set_rsa_padding(ctx, padding) == 1 && call(ctx, where, &n, data.p, data.n) == 1;
+    bool good =
+        ctx && EVP_PKEY_CTX_set_rsa_padding(ctx, padding) == 1 && call(ctx, where, &n, data.p, data.n) == 1;
     EVP_PKEY_CTX_free(ctx);
     if (!good) return pk_fail(key, "RSA operation");
     out->n += n;
@@ -237,12 +250,15 @@ fn_err fn_pk_decrypt(const struct fn_key *key, struct fn_bytes data, struct fn_b
 
 fn_err fn_pk_raw(const struct fn_key *key, bool private_key, struct fn_bytes data, struct fn_buf *out)
 {
-    if (data.n != rsa_bits(key->alg) / 8) return FN_FAIL(FN_E_CIPHER_LENGTH, "%zu bytes, the modulus has %u", data.n, rsa_bits(key->alg) / 8);
-    if (private_key) return rsa_crypt(key, EVP_PKEY_decrypt_init, EVP_PKEY_decrypt, RSA_NO_PADDING, data, out);
+    if (data.n != rsa_bits(key->alg) / 8)
+        return FN_FAIL(FN_E_CIPHER_LENGTH, "%zu bytes, the modulus has %u", data.n, rsa_bits(key->alg) / 8);
+    if (private_key)
+        return rsa_crypt(key, EVP_PKEY_decrypt_init, EVP_PKEY_decrypt, RSA_NO_PADDING, data, out);
     return rsa_crypt(key, EVP_PKEY_encrypt_init, EVP_PKEY_encrypt, RSA_NO_PADDING, data, out);
 }
 
-fn_err fn_key_encrypt(const struct fn_key *key, const struct fn_rng *rng, struct fn_bytes data, struct fn_buf *out)
+fn_err fn_key_encrypt(const struct fn_key *key, const struct fn_rng *rng, struct fn_bytes data,
+                      struct fn_buf *out)
 {
     uint8_t *where;
     if (key->alg != FN_ALG_SM2) return fn_pk_encrypt(key, data, out);

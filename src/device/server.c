@@ -1,10 +1,12 @@
-/* The server: each worker thread turns an epoll loop of its own over the connections it owns. One turn reads what waits on
- * all ready connections, gathers items of one kind into the batch kernels, and answers each connection with one write. */
+/* The server: each worker thread turns an epoll loop of its own over the connections it owns. One turn reads
+ * what waits on all ready connections, gathers items of one kind into the batch kernels, and answers each
+ * connection with one write. */
 #include "device/server.h"
 
 #include "base/sys/heap.h"
 #include "base/sys/now.h"
 #include "base/sys/os_err.h"
+#include "base/sys/process.h"
 #include "device/manage.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,13 +20,13 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-#define READ_MOST        ((size_t)256 << 10) /* of one connection in one turn */
-#define REGION           ((size_t)4 << 20)   /* read by one turn */
-#define EVENTS           256
-#define OUT_MOST         ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
-#define SESSIONS_MOST    16384u /* of one connection */
-#define OPERATIONS_ROOM  96
-#define BUSY_RETRY_MS    2
+#define READ_MOST       ((size_t)256 << 10) /* of one connection in one turn */
+#define REGION          ((size_t)4 << 20)   /* read by one turn */
+#define EVENTS          256
+#define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
+#define SESSIONS_MOST   16384u            /* of one connection */
+#define OPERATIONS_ROOM 96
+#define BUSY_RETRY_MS   2
 
 struct fn_conn {
     struct fn_conn *next, **link; /* of its worker */
@@ -85,9 +87,18 @@ struct fn_work {
     struct incoming *incoming;
 };
 
-struct fn_device *fn_work_device(struct fn_work *w) { return w->base.device; }
-const struct fn_rng *fn_work_rng(struct fn_work *w) { return w->base.rng; }
-struct fn_arena *fn_work_arena(struct fn_work *w) { return &w->base.arena; }
+struct fn_device *fn_work_device(struct fn_work *w)
+{
+    return w->base.device;
+}
+const struct fn_rng *fn_work_rng(struct fn_work *w)
+{
+    return w->base.rng;
+}
+struct fn_arena *fn_work_arena(struct fn_work *w)
+{
+    return &w->base.arena;
+}
 
 /* ---- failures ---- */
 
@@ -101,8 +112,9 @@ static void detail_keep(struct fn_request *rq)
 /* Refusals that somebody should see: who asks for what is not his. */
 static bool is_refusal(fn_err err)
 {
-    return err >= FN_E_DEVICE_STATE && err < FN_E_ROW_ALTERED && err != FN_E_DEVICE_BUSY && err != FN_E_KEY_NOT_FOUND &&
-           err != FN_E_DEVICE_STEP && err != FN_E_FILE_SIZE && err != FN_E_FILE_OFFSET && err != FN_E_KEY_HANDLE;
+    return err >= FN_E_DEVICE_STATE && err < FN_E_ROW_ALTERED && err != FN_E_DEVICE_BUSY &&
+           err != FN_E_KEY_NOT_FOUND && err != FN_E_DEVICE_STEP && err != FN_E_FILE_SIZE &&
+           err != FN_E_FILE_OFFSET && err != FN_E_KEY_HANDLE;
 }
 
 void fn_item_fail(struct fn_item *item, fn_err err)
@@ -111,14 +123,14 @@ void fn_item_fail(struct fn_item *item, fn_err err)
     struct fn_request *rq = item->request;
     item->status = err;
     if (err == FN_E_DEVICE_BUSY) rq->retry_ms = BUSY_RETRY_MS;
-    if (is_refusal(err)) fn_log_refusal(rq->work->base.device, rq->who, rq->op->name, err);
+    if (is_refusal(err)) fn_dlog_refusal(rq->work->base.device, rq->who, rq->op->name, err);
     detail_keep(rq);
 }
 
 static void request_fail(struct fn_request *rq, fn_err err)
 {
     rq->status = err;
-    if (is_refusal(err)) fn_log_refusal(rq->work->base.device, rq->who, rq->op ? rq->op->name : "?", err);
+    if (is_refusal(err)) fn_dlog_refusal(rq->work->base.device, rq->who, rq->op ? rq->op->name : "?", err);
     detail_keep(rq);
 }
 
@@ -126,7 +138,8 @@ static void request_fail(struct fn_request *rq, fn_err err)
 
 static fn_err session_at(struct fn_conn *c, size_t slot, uint32_t id)
 {
-    if (slot >= c->sessions_room) FN_TRY(fn_heap_grow(&c->sessions, &c->sessions_room, slot + 1, sizeof *c->sessions));
+    if (slot >= c->sessions_room)
+        FN_TRY(fn_heap_grow(&c->sessions, &c->sessions_room, slot + 1, sizeof *c->sessions));
     FN_TRY(fn_heap_array(&c->sessions[slot], 1, sizeof **c->sessions));
     c->sessions[slot]->id = id;
     return FN_OK;
@@ -146,7 +159,8 @@ static fn_err session_open(struct fn_conn *c, uint32_t *id)
 {
     size_t slot = 1;
     while (slot < c->sessions_room && c->sessions[slot]) slot++;
-    if (slot >= SESSIONS_MOST) return FN_FAIL(FN_E_TOO_LARGE, "%u sessions on this connection", SESSIONS_MOST);
+    if (slot >= SESSIONS_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "%u sessions on this connection", SESSIONS_MOST);
     c->session_serial = (c->session_serial + 1) & 0xffff;
     *id = c->session_serial << 16 | (uint32_t)slot;
     return session_at(c, slot, *id);
@@ -275,9 +289,11 @@ static fn_err request_check(struct fn_work *w, struct fn_request *rq, const stru
     FN_TRY(identify(d, rq->conn));
     rq->who = rq->conn->who;
     rq->op = fn_operation(f->operation);
-    if (!rq->op || rq->op->flags & FN_OPF_MANAGEMENT) return FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
+    if (!rq->op || rq->op->flags & FN_OPF_MANAGEMENT)
+        return FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
     FN_TRY(state_allows(d, rq->op));
-    if (f->count > FN_DEVICE_VECTOR_MOST) return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items, at most %u", f->count, FN_DEVICE_VECTOR_MOST);
+    if (f->count > FN_DEVICE_VECTOR_MOST)
+        return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items, at most %u", f->count, FN_DEVICE_VECTOR_MOST);
     if (f->count < 1 || (rq->op->flags & FN_OPF_SINGLE && f->count != 1))
         return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items for %s", f->count, rq->op->name);
     return session_find(rq->conn, f->session, &rq->session);
@@ -433,7 +449,8 @@ static void session_resume(struct fn_work *w, struct fn_conn *c, struct fn_sessi
         d->next = w->garbage;
         w->garbage = d;
         c->outstanding--;
-        if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK) request_begin(w, c, &f, fn_bytes(d->b, d->n));
+        if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK)
+            request_begin(w, c, &f, fn_bytes(d->b, d->n));
         if (session_find(c, id, &s) != FN_OK) { /* the frame closed it */
             fn_err_clear();
             return;
@@ -492,7 +509,8 @@ static void completions(struct fn_work *w)
 
 static void watch(struct fn_work *w, struct fn_conn *c, int how)
 {
-    struct epoll_event e = {.events = (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0), .data.ptr = c};
+    struct epoll_event e = {.events = (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0),
+                            .data.ptr = c};
     if (epoll_ctl(w->epoll, how, c->fd, &e)) c->closing = true;
 }
 
@@ -641,12 +659,14 @@ static void conn_send(struct fn_conn *c, const uint8_t *p, size_t n)
 static void response_size(struct fn_request *rq, size_t *size)
 {
     size_t n = FN_DEVICE_RESPONSE_HEADER;
-    if (rq->status == FN_OK && rq->op->flags & FN_OPF_SINGLE && rq->items[0].status != FN_OK) rq->status = rq->items[0].status;
+    if (rq->status == FN_OK && rq->op->flags & FN_OPF_SINGLE && rq->items[0].status != FN_OK)
+        rq->status = rq->items[0].status;
     for (size_t i = 0; rq->status == FN_OK && i < rq->count; i++) {
         n += 4 + (rq->items[i].status == FN_OK ? rq->items[i].out.n : 0);
         if (n > FN_DEVICE_RESPONSE_MOST) {
             rq->status = FN_E_TOO_LARGE;
-            fn_format(rq->detail, sizeof rq->detail, "the answer has more than %u bytes; split the request", FN_DEVICE_RESPONSE_MOST);
+            fn_format(rq->detail, sizeof rq->detail, "the answer has more than %u bytes; split the request",
+                      FN_DEVICE_RESPONSE_MOST);
         }
     }
     if (rq->status != FN_OK) n = FN_DEVICE_RESPONSE_HEADER + 4 + strlen(rq->detail);
@@ -802,7 +822,8 @@ static void accept_all(struct fn_work *w)
         if (fd < 0) return;
         struct ucred peer;
         socklen_t n = sizeof peer;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) || atomic_load(&w->base.device->connections) >= w->base.device->connections_most) {
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) ||
+            atomic_load(&w->base.device->connections) >= w->base.device->connections_most) {
             close(fd);
             continue;
         }
@@ -865,11 +886,13 @@ static void *work(void *context)
 static fn_err listen_at(const char *path, mode_t mode, int *out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) return FN_FAIL(FN_E_CONFIG, "socket path longer than %zu: %s", sizeof address.sun_path - 1, path);
+    if (strlen(path) >= sizeof address.sun_path)
+        return FN_FAIL(FN_E_CONFIG, "socket path longer than %zu: %s", sizeof address.sun_path - 1, path);
     memcpy(address.sun_path, path, strlen(path));
     int fd FN_SCOPED_FD = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return FN_FAIL_OS("socket");
-    /* A name left over from a process that was killed; the store's lock has already shown that none is running. */
+    /* A name left over from a process that was killed; the store's lock has already shown that none is
+     * running. */
     unlink(path);
     if (bind(fd, (struct sockaddr *)&address, sizeof address)) return FN_FAIL_OS("bind %s", path);
     if (chmod(path, mode)) return FN_FAIL_OS("chmod %s", path);
@@ -881,7 +904,7 @@ static fn_err listen_at(const char *path, mode_t mode, int *out)
 static fn_err worker_open(struct fn_device *d, struct fn_work *w, unsigned number, int listener)
 {
     w->base.device = d;
-    w->base.rng = fn_random();
+    w->base.rng = fn_device_rng();
     w->number = number;
     w->last = &w->first;
     w->listener = listener;
@@ -922,6 +945,7 @@ static void worker_close(struct fn_work *w)
 void fn_device_stop(struct fn_device *d)
 {
     atomic_store(&d->stopping, true);
+    d->stop_verify = true;
     for (unsigned i = 0; i < d->workers_count; i++) wake(&d->workers[i]);
 }
 
@@ -933,45 +957,54 @@ static void *housekeeping(void *context)
         struct timespec pause = {.tv_nsec = 200000000};
         nanosleep(&pause, NULL);
         if (beat % 5 || atomic_load(&d->state) != FN_DEVICE_READY) continue;
-        fn_log_settle(d);
+        pthread_rwlock_rdlock(&d->life_lock);
+        fn_dlog_settle(d);
         if (beat % 50 == 0) fn_change_prune(d);
-        fn_device_background(d, beat);
+        pthread_rwlock_unlock(&d->life_lock);
     }
     return NULL;
 }
 
-static fn_err threads_start(struct fn_device *d, int management, pthread_t *keeper, pthread_t *manager)
+static fn_err threads_start(struct fn_device *d, pthread_t *keeper, pthread_t *tester, pthread_t *manager)
 {
     for (unsigned i = 0; i < d->workers_count; i++)
-        if (pthread_create(&d->workers[i].thread, NULL, work, &d->workers[i])) return FN_FAIL(FN_E_NO_MEMORY, "thread");
+        if (pthread_create(&d->workers[i].thread, NULL, work, &d->workers[i]))
+            return FN_FAIL(FN_E_NO_MEMORY, "thread");
     if (pthread_create(keeper, NULL, housekeeping, d)) return FN_FAIL(FN_E_NO_MEMORY, "thread");
-    return fn_manage_start(d, management, manager);
+    if (pthread_create(tester, NULL, fn_self_test_thread, d)) return FN_FAIL(FN_E_NO_MEMORY, "thread");
+    return fn_manage_start(d, d->management_fd, manager);
 }
 
-static void ready(struct fn_device *d)
+fn_err fn_server_open(struct fn_device *d)
 {
-    if (d->options.ready_fd < 0) return;
-    if (write(d->options.ready_fd, "R", 1) != 1) fn_err_clear();
-    close(d->options.ready_fd);
-}
-
-fn_err fn_server_run(struct fn_device *d)
-{
-    int listener FN_SCOPED_FD = -1, management FN_SCOPED_FD = -1;
-    pthread_t keeper, manager;
-    FN_TRY(listen_at(d->options.socket, 0666, &listener));
-    FN_TRY(listen_at(d->options.management, 0600, &management));
+    FN_TRY(listen_at(d->options.socket, 0666, &d->service_fd));
+    FN_TRY(listen_at(d->options.management, 0600, &d->management_fd));
     FN_TRY(fn_heap_array(&d->workers, d->options.threads, sizeof *d->workers));
-    for (unsigned i = 0; i < d->options.threads; i++) FN_TRY(worker_open(d, &d->workers[i], i, listener));
+    for (unsigned i = 0; i < d->options.threads; i++)
+        FN_TRY(worker_open(d, &d->workers[i], i, d->service_fd));
     d->workers_count = d->options.threads;
-    FN_TRY(fn_confine(d));
-    FN_TRY(threads_start(d, management, &keeper, &manager));
-    ready(d);
+    return FN_OK;
+}
+
+fn_err fn_server_run(struct fn_device *d, int signals)
+{
+    pthread_t keeper, tester, manager;
+    FN_TRY(threads_start(d, &keeper, &tester, &manager));
+    fn_ready();
+    while (!atomic_load(&d->stopping)) {
+        struct pollfd wait = {.fd = signals, .events = POLLIN};
+        if (poll(&wait, 1, 200) <= 0) continue;
+        int signal = fn_signals_next(signals);
+        if (signal == SIGTERM || signal == SIGINT) fn_device_stop(d);
+    }
     for (unsigned i = 0; i < d->workers_count; i++) pthread_join(d->workers[i].thread, NULL);
     pthread_join(keeper, NULL);
+    pthread_join(tester, NULL);
     pthread_join(manager, NULL);
     unlink(d->options.socket);
     unlink(d->options.management);
+    close(d->service_fd);
+    close(d->management_fd);
     return FN_OK;
 }
 

@@ -11,7 +11,8 @@ void fn_work_unwait(struct fn_request *rq, struct fn_pending *p);
 void fn_work_complete(struct fn_work *w, struct fn_pending *p);
 
 /* Reads the items of a request by its layout letters. FN_E_DEVICE_FRAME names item and field. */
-fn_err fn_items_read(const struct fn_operation *op, struct fn_bytes body, size_t count, struct fn_item *items);
+fn_err fn_items_read(const struct fn_operation *op, struct fn_bytes body, size_t count,
+                     struct fn_item *items);
 
 struct fn_frame {
     uint16_t operation, count;
@@ -19,8 +20,8 @@ struct fn_frame {
     const uint8_t *id;
     struct fn_bytes items;
 };
-/* One frame at the front of `data`: *size is what it takes, 0 when more bytes must come (*want: how many in all).
- * FN_E_DEVICE_FRAME for a length that cannot be. */
+/* One frame at the front of `data`: *size is what it takes, 0 when more bytes must come (*want: how many in
+ * all). FN_E_DEVICE_FRAME for a length that cannot be. */
 fn_err fn_frame_read(struct fn_bytes data, struct fn_frame *frame, size_t *size, size_t *want);
 
 #endif

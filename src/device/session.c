@@ -12,17 +12,19 @@ void fn_session_free(struct fn_session *s)
     free(s->keys);
     free(s->handles);
     free(s->rights);
-    for (int i = 0; i < FN_PART_KINDS; i++) fn_part_free(s->parts[i]);
+    for (int i = 0; i < FN_PART_KINDS; i++) fn_multi_free(s->parts[i]);
     fn_agreements_free(s);
     free(s);
 }
 
-fn_err fn_session_key_new(struct fn_work *w, struct fn_session *s, struct fn_bytes raw, uint16_t key_class, uint64_t *handle)
+fn_err fn_session_key_new(struct fn_work *w, struct fn_session *s, struct fn_bytes raw, uint16_t key_class,
+                          uint64_t *handle)
 {
     struct fn_key *key;
     uint64_t random;
     if (raw.n < 1 || raw.n > 64) return FN_FAIL(FN_E_ARGUMENT, "session key of %zu bytes, 1 to 64", raw.n);
-    if (s->keys_count >= SESSION_KEYS_MOST) return FN_FAIL(FN_E_TOO_LARGE, "%zu keys in this session", s->keys_count);
+    if (s->keys_count >= SESSION_KEYS_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "%zu keys in this session", s->keys_count);
     FN_TRY(fn_rng_fill(fn_work_rng(w), &random, sizeof random));
     size_t slot = 0;
     while (slot < s->keys_room && s->keys[slot]) slot++;
@@ -96,7 +98,8 @@ static fn_err retry_read(struct fn_device *d, const struct fn_uuid *uuid, uint8_
 }
 
 /* The count of wrong passwords is durable before the answer; a right one sets it back. */
-static fn_err check_password(struct fn_work *w, struct fn_item *item, const struct fn_uuid *uuid, struct fn_bytes password)
+static fn_err check_password(struct fn_work *w, struct fn_item *item, const struct fn_uuid *uuid,
+                             struct fn_bytes password)
 {
     struct fn_device *d = fn_work_device(w);
     struct fn_key_head head;
@@ -109,7 +112,8 @@ static fn_err check_password(struct fn_work *w, struct fn_item *item, const stru
     fn_name_uuid(&name, FN_RECORD_RETRY, uuid);
     fn_err err = fn_pending_claim(p, &name);
     if (err == FN_OK) err = retry_read(d, uuid, &tries);
-    if (err == FN_OK && tries >= FN_RETRY_MOST) err = FN_FAIL(FN_E_KEY_RETRY_LOCK, "%d wrong passwords", tries);
+    if (err == FN_OK && tries >= FN_RETRY_MOST)
+        err = FN_FAIL(FN_E_KEY_RETRY_LOCK, "%d wrong passwords", tries);
     if (err == FN_OK) {
         fn_password_verifier(password, head.salt, head.iterations, verifier);
         bool right = fn_equal_ct(verifier, head.verifier, 32);
@@ -118,7 +122,7 @@ static fn_err check_password(struct fn_work *w, struct fn_item *item, const stru
             err = fn_pending_put(p, &name, fn_bytes(&tries, 1));
             if (err == FN_OK) err = fn_pending_commit(p);
             if (err == FN_OK) err = FN_FAIL(FN_E_KEY_PASSWORD, "%d tries left", (int)FN_RETRY_MOST - tries);
-            fn_log_event(d, item->request->who, "key.password", NULL, err, NULL);
+            fn_dlog_event(d, item->request->who, "key.password", NULL, err, NULL);
         } else if (tries) {
             err = fn_pending_remove(p, &name);
             if (err == FN_OK) err = fn_pending_commit(p);
@@ -144,7 +148,8 @@ static fn_err access_take(struct fn_work *w, struct fn_item *item)
     uint32_t index = (uint32_t)item->f[0].n;
     struct fn_key *halves[2] = {NULL, NULL};
     if (index == 0) return FN_FAIL(FN_E_KEY_RIGHT, "index 0 is the device's own");
-    if (item->f[1].b.n < 8 || item->f[1].b.n > FN_PASSWORD_MOST) return FN_FAIL(FN_E_KEY_PASSWORD, "8 to 255 bytes");
+    if (item->f[1].b.n < 8 || item->f[1].b.n > FN_PASSWORD_MOST)
+        return FN_FAIL(FN_E_KEY_PASSWORD, "8 to 255 bytes");
     fn_err sign = fn_key_get_index(d, who->tenant_hash, index, FN_HALF_SIGN, &halves[0]);
     fn_err encrypt = fn_key_get_index(d, who->tenant_hash, index, FN_HALF_ENCRYPT, &halves[1]);
     fn_err err = sign != FN_OK && encrypt != FN_OK ? sign : FN_OK;
@@ -174,12 +179,14 @@ void fn_run_ACCESS_RELEASE(struct fn_work *w, struct fn_item **items, size_t n)
         struct fn_session *s = items[i]->request->session;
         for (uint8_t half = FN_HALF_SIGN; half <= FN_HALF_ENCRYPT; half++) {
             struct fn_key *key;
-            if (fn_key_get_index(fn_work_device(w), items[i]->request->who->tenant_hash, (uint32_t)items[i]->f[0].n, half, &key) != FN_OK) {
+            if (fn_key_get_index(fn_work_device(w), items[i]->request->who->tenant_hash,
+                                 (uint32_t)items[i]->f[0].n, half, &key) != FN_OK) {
                 fn_err_clear();
                 continue;
             }
             for (size_t r = 0; r < s->rights_count; r++)
-                if (memcmp(s->rights[r].b, key->uuid.b, 16) == 0) s->rights[r--] = s->rights[--s->rights_count];
+                if (memcmp(s->rights[r].b, key->uuid.b, 16) == 0)
+                    s->rights[r--] = s->rights[--s->rights_count];
             fn_key_release(key);
         }
     }
@@ -214,8 +221,11 @@ static fn_err find(struct fn_request *rq, struct fn_cur *c, uint8_t kind, struct
         FN_TRY(fn_cur_u32(c, &number));
         FN_TRY(fn_cur_take(c, fn_cur_left(c), &rest));
         return fn_key_from_public(number, rest, key);
-    case FN_KEY_SEALED: FN_TRY(fn_cur_take(c, fn_cur_left(c), &rest)); return fn_sealed_open(d, rq->who, rest, key);
-    default: return FN_FAIL(FN_E_DEVICE_FRAME, "key reference of kind %d", kind);
+    case FN_KEY_SEALED:
+        FN_TRY(fn_cur_take(c, fn_cur_left(c), &rest));
+        return fn_sealed_open(d, rq->who, rest, key);
+    default:
+        return FN_FAIL(FN_E_DEVICE_FRAME, "key reference of kind %d", kind);
     }
 }
 
@@ -232,7 +242,8 @@ fn_err fn_request_key(struct fn_request *rq, struct fn_bytes reference, struct f
     return err;
 }
 
-/* Session keys made by these operations are application-transport keys; that is what the tables are asked about. */
+/* Session keys made by these operations are application-transport keys; that is what the tables are asked
+ * about. */
 static fn_err ask(const struct fn_operation *op, const struct fn_key *key, enum fn_policy_door door)
 {
     bool protects = op->flags & FN_OPF_PROTECTS;
@@ -253,7 +264,8 @@ fn_err fn_request_permits(struct fn_request *rq, const struct fn_operation *op, 
     FN_TRY(ask(op, key, door));
     if (op->flags & FN_OPF_PRIVATE) {
         if (key->device) return FN_FAIL(FN_E_KEY_RIGHT, "index 0 is the device's own");
-        if (key->password && !fn_session_has_right(rq->session, &key->uuid)) return FN_FAIL(FN_E_KEY_RIGHT, "index %u", key->index);
+        if (key->password && !fn_session_has_right(rq->session, &key->uuid))
+            return FN_FAIL(FN_E_KEY_RIGHT, "index %u", key->index);
     }
     return op->flags & FN_OPF_PROTECTS ? fn_key_use(fn_work_device(rq->work), key, 1) : FN_OK;
 }

@@ -2,8 +2,8 @@
 
 #include "base/core/mem.h"
 
-/* Key Tables 1 and 2, columns generate, distribute, store, use, import, export, archive, backup and restore, destroy.
- * Private halves of key pairs; public halves are certificates and are not asked about. */
+/* Key Tables 1 and 2, columns generate, distribute, store, use, import, export, archive, backup and restore,
+ * destroy. Private halves of key pairs; public halves are certificates and are not asked about. */
 #define COLUMNS 9
 
 enum cell {
@@ -54,7 +54,9 @@ static const struct row {
     {FN_CLASS_DATA_ENC, "DATA_ENC", {IN_DEV, NO, DEV, IN_DEV, NO, NO, NO, DEV_NATIVE, IN_DEV}},
     {FN_CLASS_MAC, "MAC", {IN_DEV, NO, DEV, IN_DEV, NO, NO, NO, DEV_NATIVE, IN_DEV}},
     {FN_CLASS_USER_SIGN, "USER_SIGN", {IN_TOKEN, NO, TOKEN, IN_TOKEN, NO, NO, NO, NO, IN_TOKEN}},
-    {FN_CLASS_USER_ENC, "USER_ENC", {BY_CA, CA_OFFLINE, TOKEN, IN_TOKEN, SIGNKEY_WRAP, NO, BY_CA, BY_CA, IN_TOKEN}},
+    {FN_CLASS_USER_ENC,
+     "USER_ENC",
+     {BY_CA, CA_OFFLINE, TOKEN, IN_TOKEN, SIGNKEY_WRAP, NO, BY_CA, BY_CA, IN_TOKEN}},
     {FN_CLASS_SRV_SIGN, "SRV_SIGN", {IN_DEV, NO, DEV, IN_DEV, NO, NO, NO, NO, IN_DEV}},
     {FN_CLASS_SRV_ENC, "SRV_ENC", {BY_CA, CA_OFFLINE, DEV, IN_DEV, SIGNKEY_WRAP, NO, BY_CA, BY_CA, IN_DEV}},
     {FN_CLASS_DEVICE, "DEVICE", {PRODUCT, PRODUCT, PRODUCT, PRODUCT, PRODUCT, NO, NO, DEV_NATIVE, PRODUCT}},
@@ -80,8 +82,9 @@ const char *fn_policy_cell(enum fn_key_class key_class, enum fn_policy_operation
     return cell_names[row->cells[operation - 1]];
 }
 
-/* Whether what a cell demands is met by a call that comes through this door into the device. What the cell demands of the
- * call itself (a wrapped output, an envelope under the signing key) is how the device's operations are made. */
+/* Whether what a cell demands is met by a call that comes through this door into the device. What the cell
+ * demands of the call itself (a wrapped output, an envelope under the signing key) is how the device's
+ * operations are made. */
 static bool met(enum cell cell, enum fn_policy_operation operation, enum fn_policy_door door)
 {
     switch (cell) {
@@ -89,20 +92,28 @@ static bool met(enum cell cell, enum fn_policy_operation operation, enum fn_poli
     case DEV:
     case ASYM_WRAP:
     case ON_DISCONNECT:
-    case AFTER_USE: return true;
-    case PRODUCT: return true;
-    /* An encryption key pair comes from the CA's key management system, under the signing key of the same index. */
-    case SIGNKEY_WRAP: return door == FN_DOOR_MANAGEMENT;
-    case DEV_NATIVE: return door == FN_DOOR_BACKUP;
-    case ANY: return door == FN_DOOR_TEST_TENANT;
+    case AFTER_USE:
+        return true;
+    case PRODUCT:
+        return true;
+    /* An encryption key pair comes from the CA's key management system, under the signing key of the same
+     * index. */
+    case SIGNKEY_WRAP:
+        return door == FN_DOOR_MANAGEMENT;
+    case DEV_NATIVE:
+        return door == FN_DOOR_BACKUP;
+    case ANY:
+        return door == FN_DOOR_TEST_TENANT;
     /* Volatile keys are never asked to be stored; handshakes make them without a call of their own. */
     case HANDSHAKE:
-    case DEV_VOLATILE: return operation == FN_POLICY_USE;
+    case DEV_VOLATILE:
+        return operation == FN_POLICY_USE;
     case NO:
     case IN_TOKEN:
     case TOKEN:
     case BY_CA:
-    case CA_OFFLINE: return false;
+    case CA_OFFLINE:
+        return false;
     }
     return false;
 }
@@ -111,16 +122,19 @@ static bool met(enum cell cell, enum fn_policy_operation operation, enum fn_poli
 static bool state_allows(enum fn_key_state state, enum fn_policy_operation operation, bool protects)
 {
     switch (state) {
-    case FN_KEY_ACTIVE: return true;
+    case FN_KEY_ACTIVE:
+        return true;
     case FN_KEY_PRE_ACTIVE:
-        return operation == FN_POLICY_GENERATE || operation == FN_POLICY_STORE || operation == FN_POLICY_IMPORT ||
-               operation == FN_POLICY_BACKUP || operation == FN_POLICY_DESTROY;
+        return operation == FN_POLICY_GENERATE || operation == FN_POLICY_STORE ||
+               operation == FN_POLICY_IMPORT || operation == FN_POLICY_BACKUP ||
+               operation == FN_POLICY_DESTROY;
     case FN_KEY_DEACTIVATED:
     case FN_KEY_COMPROMISED:
-        return operation == FN_POLICY_DESTROY || operation == FN_POLICY_BACKUP || operation == FN_POLICY_STORE ||
-               (operation == FN_POLICY_USE && !protects);
+        return operation == FN_POLICY_DESTROY || operation == FN_POLICY_BACKUP ||
+               operation == FN_POLICY_STORE || (operation == FN_POLICY_USE && !protects);
     case FN_KEY_STATE_DESTROYED:
-    case FN_KEY_STATE_DESTROYED_COMPROMISED: return false;
+    case FN_KEY_STATE_DESTROYED_COMPROMISED:
+        return false;
     }
     return false;
 }
@@ -131,11 +145,14 @@ fn_err fn_policy_ask(enum fn_key_class key_class, enum fn_policy_operation opera
     if (operation == FN_POLICY_NONE) return FN_OK;
     const struct row *row = row_of(key_class);
     if (!row || operation > FN_POLICY_DESTROY)
-        return FN_FAIL(FN_E_KEY_POLICY, "class %d operation %d is not in the key tables", (int)key_class, (int)operation);
+        return FN_FAIL(FN_E_KEY_POLICY, "class %d operation %d is not in the key tables", (int)key_class,
+                       (int)operation);
     enum cell cell = (enum cell)row->cells[operation - 1];
     if (!met(cell, operation, door))
-        return FN_FAIL(FN_E_KEY_POLICY, "%s, %s: %s", row->name, operation_names[operation], cell_names[cell]);
+        return FN_FAIL(FN_E_KEY_POLICY, "%s, %s: %s", row->name, operation_names[operation],
+                       cell_names[cell]);
     if (!state_allows(state, operation, protects))
-        return FN_FAIL(FN_E_KEY_STATE, "%s, %s: not in state %d", row->name, operation_names[operation], (int)state);
+        return FN_FAIL(FN_E_KEY_STATE, "%s, %s: not in state %d", row->name, operation_names[operation],
+                       (int)state);
     return FN_OK;
 }
