@@ -270,16 +270,18 @@ static void test_table(void **state)
         for (int j = 0; j < 16; j++) {
             struct fn_sm2_jacobian entry = lift(&fn_sm2_windows[i][j]);
             assert_same_point(&entry, &sum);
-            if (j < 15) sum = fn_point_add(&sum, &base);
+            if (j < 15) fn_point_add(&sum, &sum, &base);
         }
-        base = fn_point_double(&sum);
+        fn_point_double(&base, &sum);
     }
     base = lift(&fn_sm2_windows[0][0]);
-    struct fn_sm2_jacobian twice = fn_point_double(&base), sum = base;
+    struct fn_sm2_jacobian twice;
+    struct fn_sm2_jacobian sum = base;
+    fn_point_double(&twice, &base);
     for (int j = 0; j < 64; j++) {
         struct fn_sm2_jacobian entry = lift(&fn_sm2_odd[j]);
         assert_same_point(&entry, &sum);
-        sum = fn_point_add(&sum, &twice);
+        fn_point_add(&sum, &sum, &twice);
     }
 }
 
@@ -290,23 +292,23 @@ static void test_addition(void **state)
     struct fn_sm2_jacobian g3 = lift(&fn_sm2_windows[0][2]), none = {0}, minus = g, t;
     struct fn_sm2_fe zero = {{0}};
     minus.y = fn_fe_sub(zero, g.y);
-    t = fn_point_add(&g, &none);
+    fn_point_add(&t, &g, &none);
     assert_same_point(&t, &g);
-    t = fn_point_add(&none, &g);
+    fn_point_add(&t, &none, &g);
     assert_same_point(&t, &g);
-    t = fn_point_add(&none, &none);
+    fn_point_add(&t, &none, &none);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_double(&none);
+    fn_point_double(&t, &none);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_add(&g, &minus);
+    fn_point_add(&t, &g, &minus);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_add(&g, &g);
+    fn_point_add(&t, &g, &g);
     assert_same_point(&t, &g2);
-    t = fn_point_add(&t, &g); /* another Z on one side */
+    fn_point_add(&t, &t, &g); /* another Z on one side */
     assert_same_point(&t, &g3);
-    t = fn_point_add(&t, &minus);
+    fn_point_add(&t, &t, &minus);
     assert_same_point(&t, &g2);
-    t = fn_point_add(&t, &g2); /* equal points of different Z */
+    fn_point_add(&t, &t, &g2); /* equal points of different Z */
     g = lift(&fn_sm2_windows[0][3]);
     assert_same_point(&t, &g);
 }
@@ -324,13 +326,14 @@ static void test_multiples(void **state)
         edge(x, i);
         to_bytes(bytes, x);
         fn_scalar_load(&d, bytes);
-        struct fn_sm2_jacobian dg = fn_point_multiply_base(&d),
-                               other = fn_point_multiply(&d, &fn_sm2_windows[0][0]);
+        struct fn_sm2_jacobian dg, other;
+        fn_point_multiply_base(&dg, &d);
+        fn_point_multiply(&other, &d, &fn_sm2_windows[0][0]);
         assert_same_point(&dg, &other);
         static const struct fn_sm2_scalar zero = {{0}};
-        other = fn_point_multiply_public(&d, &zero, &fn_sm2_windows[0][4]);
+        fn_point_multiply_public(&other, &d, &zero, &fn_sm2_windows[0][4]);
         assert_same_point(&dg, &other);
-        other = fn_point_multiply_public(&zero, &d, &fn_sm2_windows[0][0]);
+        fn_point_multiply_public(&other, &zero, &d, &fn_sm2_windows[0][0]);
         assert_same_point(&dg, &other);
         if (fn_scalar_zero(&d)) {
             assert_true(fn_fe_zero(dg.z));
@@ -345,13 +348,16 @@ static void test_multiples(void **state)
             edge(x, (j * 7 + i) % EDGES);
             to_bytes(bytes, x);
             fn_scalar_load(&t, bytes);
-            struct fn_sm2_jacobian have = fn_point_multiply_public(&s, &t, &point);
-            struct fn_sm2_jacobian tp = fn_point_multiply(&t, &point);
+            struct fn_sm2_jacobian have;
+            fn_point_multiply_public(&have, &s, &t, &point);
+            struct fn_sm2_jacobian tp;
+            fn_point_multiply(&tp, &t, &point);
             t = fn_scalar_mul(&t, &d);
-            struct fn_sm2_jacobian want = fn_point_multiply_base(&t);
+            struct fn_sm2_jacobian want;
+            fn_point_multiply_base(&want, &t);
             assert_same_point(&tp, &want);
             t = fn_scalar_add(&t, &s);
-            want = fn_point_multiply_base(&t);
+            fn_point_multiply_base(&want, &t);
             assert_same_point(&have, &want);
         }
     }

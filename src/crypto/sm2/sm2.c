@@ -260,7 +260,7 @@ fn_err fn_sm2_multiply(struct fn_sm2_public *out, const uint8_t k[32], const str
     FN_SCOPED_WIPE(scratch);
     FN_TRY(fn_point_load(&point, p));
     fn_scalar_load(&scalar, k);
-    product = fn_point_multiply(&scalar, &point);
+    fn_point_multiply(&product, &scalar, &point);
     uint64_t infinite = fn_fe_zero(product.z);
     FN_PUBLIC(infinite);
     if (infinite) return FN_FAIL(FN_E_SM2_POINT, "the multiple is infinity");

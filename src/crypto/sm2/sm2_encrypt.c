@@ -72,8 +72,8 @@ static bool encrypt(const struct fn_sm2_affine *pub, const struct fn_sm2_scalar 
         uint8_t block[32];
     } t;
     FN_SCOPED_WIPE(t);
-    t.products[0] = fn_point_multiply_base(k);
-    t.products[1] = fn_point_multiply(k, pub);
+    fn_point_multiply_base(&t.products[0], k);
+    fn_point_multiply(&t.products[1], k, pub);
     fn_points_normalise(2, t.points, t.products, t.scratch);
     fn_point_store(&t.shared, &t.points[1]);
     if (stream_empty(&t.shared, n)) return false;
