@@ -79,18 +79,19 @@ struct fn_sm2_check {
     bool good;
 };
 
-/* What a variant for a certain processor replaces: the costly half of the batch forms. n is at most
+/* What an engine for a certain processor replaces: the costly half of the batch forms. n is at most
  * FN_SM2_LANES. */
 #define FN_SM2_LANES 32
-struct fn_sm2_variant {
+struct fn_sm2_engine {
     const char *name;
     /* out[i] = k[i]·G, each k other than 0, constant time. */
     void (*multiply_base)(size_t n, struct fn_sm2_affine *out, const struct fn_sm2_scalar *k);
     /* Sets good of each; variable time. */
     void (*check)(size_t n, struct fn_sm2_check *checks);
 };
-extern const struct fn_sm2_variant fn_sm2_portable;
-const struct fn_sm2_variant *fn_sm2_variant(void);
+extern const struct fn_sm2_engine fn_sm2_portable;
+/* Chosen once, when the process starts and before any thread; portable until then. */
+extern const struct fn_sm2_engine *fn_sm2_engine;
 
 /* A nonce, uniform in [1, n-1], or with `most` = n-2 a private key: numbers out of range are drawn again,
  * which tells nothing of the one that is kept. */

@@ -1,4 +1,4 @@
-/* The portable variant of the batch kernels, and the choice among variants. */
+/* The portable engine behind the batch forms. */
 #include "crypto/sm2/sm2_internal.h"
 
 static void multiply_base(size_t n, struct fn_sm2_affine *out, const struct fn_sm2_scalar *k)
@@ -36,9 +36,6 @@ static void check(size_t n, struct fn_sm2_check *checks)
     }
 }
 
-const struct fn_sm2_variant fn_sm2_portable = {"portable", multiply_base, check};
+const struct fn_sm2_engine fn_sm2_portable = {"portable", multiply_base, check};
 
-const struct fn_sm2_variant *fn_sm2_variant(void)
-{
-    return &fn_sm2_portable;
-}
+const struct fn_sm2_engine *fn_sm2_engine = &fn_sm2_portable;
