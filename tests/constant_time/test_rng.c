@@ -1,8 +1,6 @@
 /* The generators with undefined entropy and state (see test_sm3.c). */
 #include "crypto/rng/drbg.h"
-#include "crypto/rng/health.h"
 
-#include <stdio.h>
 #include <valgrind/memcheck.h>
 
 static uint8_t secret[100], out[200];
@@ -45,5 +43,10 @@ int main(void)
     if (generators(FN_DRBG_SM3_HASH) != FN_OK || generators(FN_DRBG_SM4_CTR) != FN_OK) return 1;
     if (VALGRIND_COUNT_ERRORS) return 9;
     /* What came out depends on the secrets: valgrind must still know that. */
-    return VALGRIND_CHECK_MEM_IS_DEFINED(out, sizeof out) == 0;
+    static uint8_t bits[sizeof out];
+    if (VALGRIND_GET_VBITS(out, bits, sizeof out) != 1) return 1;
+    for (size_t i = 0; i < sizeof out; i++) {
+        if (bits[i] != 0xff) return 1;
+    }
+    return 0;
 }
