@@ -28,8 +28,8 @@ enum fn_randomness_item {
     FN_RT_ITEMS = FN_RT_DFT
 };
 
-/* Longest sequence for the Fourier test; beyond it the test is left out (it would need gigabytes: 96 bytes a
- * bit). */
+/* Longest sequence for the Fourier test, which needs up to 160 bytes for each bit; beyond it the test is left
+ * out. */
 #define FN_RANDOMNESS_DFT_MOST ((size_t)1 << 23)
 
 /* Names by enum fn_lang. */
