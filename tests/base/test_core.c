@@ -31,7 +31,7 @@ static void chains_grow_outward_and_keep_the_innermost(void **state)
     assert_string_equal(c[1].detail, "");
     assert_string_equal(c[2].detail, "file 3");
     assert_int_equal(c[2].code, FN_E_CORRUPT);
-    for (int i = 0; i < 20; i++) FN_WRAP(FN_E_IO, "%d", i);
+    for (int i = 0; i < 20; i++) (void)FN_WRAP(FN_E_IO, "%d", i);
     assert_int_equal(fn_err_chain(&c), FN_ERR_DEPTH);
     assert_string_equal(c[0].detail, "inner detail");
     fails();
@@ -40,12 +40,12 @@ static void chains_grow_outward_and_keep_the_innermost(void **state)
     char wide[400];
     for (size_t i = 0; i < 399; i += 3) memcpy(wide + i, "泥", 3);
     wide[399] = 0;
-    FN_FAIL(FN_E_IO, "a%s", wide);
+    (void)FN_FAIL(FN_E_IO, "a%s", wide);
     assert_int_equal(fn_err_chain(&c), 1);
     size_t bad = 0;
     assert_true(fn_utf8_valid(fn_bytes(c[0].detail, strlen(c[0].detail)), &bad));
     assert_int_equal(strlen(c[0].detail), 199);
-    FN_FAIL(FN_E_IO, "ab%s", wide);
+    (void)FN_FAIL(FN_E_IO, "ab%s", wide);
     fn_err_chain(&c);
     assert_int_equal(strlen(c[0].detail), 197);
     fn_err_clear();
