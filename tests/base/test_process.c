@@ -123,9 +123,9 @@ static struct fn_part part(const char *name, const char *const *words)
 }
 #define WORDS(name, script) ((const char *const[]){"sh", "-c", script, name, NULL})
 
-static void turn_once(struct fn_supervisor *s)
+/* Waits as `fengni up` does: for signals, for the parts that are starting, for what is due. */
+static void wait_turn(struct fn_supervisor *s, int wait_ms)
 {
-    int wait_ms = fn_supervisor_turn(s);
     struct pollfd fds[9] = {{.fd = signals, .events = POLLIN}};
     int ready[8];
     size_t n = fn_supervisor_fds(s, ready, 8);
@@ -135,8 +135,12 @@ static void turn_once(struct fn_supervisor *s)
 }
 
 #define TURN_UNTIL(s, condition)                                                                             \
-    for (int64_t until = fn_monotonic_ms() + 20000; !(condition); turn_once(s))                              \
-    assert_true(fn_monotonic_ms() < until)
+    for (int64_t until = fn_monotonic_ms() + 20000;;) {                                                      \
+        int wait_ms = fn_supervisor_turn(s);                                                                 \
+        if (condition) break;                                                                                \
+        assert_true(fn_monotonic_ms() < until);                                                              \
+        wait_turn(s, wait_ms);                                                                               \
+    }
 
 static struct fn_part_status status_of(const struct fn_supervisor *s, size_t at)
 {

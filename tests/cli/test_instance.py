@@ -1,7 +1,7 @@
 """fengni init, up, status, config: an instance from outside.
 
-The supervisor is exercised over a part that keeps its contract (ready pipe, SIGTERM) in a copy of the programs' folder; the
-same walk is made with the real device when it is built."""
+The supervisor is exercised over a part that keeps its contract (ready pipe, SIGTERM) and nothing else, in a folder of its own:
+what a device does is the device's tests' concern."""
 import json
 import os
 import shutil
