@@ -3,7 +3,7 @@
 #define CUR_NUMBER(name, type, size, get)                                                                    \
     fn_err fn_cur_##name(struct fn_cur *c, type *v)                                                          \
     {                                                                                                        \
-        struct fn_bytes b;                                                                                   \
+        struct fn_bytes b = {0};                                                                             \
         fn_err err = fn_cur_take(c, size, &b);                                                               \
         if (err == FN_OK) *v = get(b.p);                                                                     \
         return err;                                                                                          \
@@ -27,7 +27,7 @@ fn_err fn_cur_take(struct fn_cur *c, size_t n, struct fn_bytes *v)
 
 fn_err fn_cur_copy(struct fn_cur *c, void *out, size_t n)
 {
-    struct fn_bytes b;
+    struct fn_bytes b = {0};
     fn_err err = fn_cur_take(c, n, &b);
     if (err == FN_OK && n) memcpy(out, b.p, n);
     return err;
