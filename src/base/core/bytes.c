@@ -72,7 +72,12 @@ fn_err fn_buf_add(struct fn_buf *b, const void *p, size_t n)
     return FN_OK;
 }
 
-fn_err fn_buf_text(struct fn_buf *b, const char *text) { return fn_buf_add(b, text, __builtin_strlen(text)); }
+fn_err fn_buf_text(struct fn_buf *b, const char *text)
+{
+    size_t n = 0;
+    while (text[n]) n++;
+    return fn_buf_add(b, text, n);
+}
 
 fn_err fn_buf_format(struct fn_buf *b, const char *format, ...)
 {

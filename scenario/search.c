@@ -1,0 +1,310 @@
+#include "search.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <iconv.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const form_names[FORM_COUNT] = {"UTF-8", "UTF-16LE", "GB18030", "hex", "base64"};
+
+#define VALUE_LEAST  4
+#define CERTAIN_BITS 48
+#define DECOYS       4
+
+struct pattern {
+    uint8_t *p;
+    uint32_t n;
+    uint32_t value; /* its value's number; UINT32_MAX for a decoy */
+    uint8_t form;
+    bool is_short;
+    uint32_t next; /* chain of patterns with the same hash of the first four bytes, as index + 1 */
+};
+
+struct search {
+    struct pattern *patterns;
+    size_t count, room;
+    uint32_t values;
+    bool *found; /* by value */
+    uint32_t *buckets;
+    uint32_t mask;
+    uint64_t random;
+    iconv_t to_utf16, to_gb18030;
+    char **seen; /* open-addressed set of values */
+    size_t seen_room;
+};
+
+static uint32_t hash4(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v * 2654435761u ^ v >> 15;
+}
+
+static uint64_t hash_text(const char *text)
+{
+    uint64_t h = 1469598103934665603u;
+    for (; *text; text++) h = (h ^ (uint8_t)*text) * 1099511628211u;
+    return h;
+}
+
+struct search *search_new(void)
+{
+    struct search *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->random = 88172645463325252u;
+    s->to_utf16 = iconv_open("UTF-16LE", "UTF-8");
+    s->to_gb18030 = iconv_open("GB18030", "UTF-8");
+    return s;
+}
+
+void search_free(struct search *s)
+{
+    if (!s) return;
+    for (size_t i = 0; i < s->count; i++) free(s->patterns[i].p);
+    for (size_t i = 0; i < s->seen_room; i++) free(s->seen[i]);
+    if (s->to_utf16 != (iconv_t)-1) iconv_close(s->to_utf16);
+    if (s->to_gb18030 != (iconv_t)-1) iconv_close(s->to_gb18030);
+    free(s->patterns);
+    free(s->seen);
+    free(s->found);
+    free(s->buckets);
+    free(s);
+}
+
+/* False when it was there already; -1 out of memory through *err. */
+static bool remember(struct search *s, const char *value, int *err)
+{
+    if (s->seen_room <= (size_t)s->values * 2) {
+        size_t room = s->seen_room ? s->seen_room * 2 : 1024;
+        char **seen = calloc(room, sizeof *seen);
+        if (!seen) return *err = -1, false;
+        for (size_t i = 0; i < s->seen_room; i++) {
+            if (!s->seen[i]) continue;
+            size_t at = hash_text(s->seen[i]) & (room - 1);
+            while (seen[at]) at = (at + 1) & (room - 1);
+            seen[at] = s->seen[i];
+        }
+        free(s->seen);
+        s->seen = seen;
+        s->seen_room = room;
+    }
+    size_t at = hash_text(value) & (s->seen_room - 1);
+    for (; s->seen[at]; at = (at + 1) & (s->seen_room - 1))
+        if (strcmp(s->seen[at], value) == 0) return false;
+    s->seen[at] = strdup(value);
+    if (!s->seen[at]) *err = -1;
+    return true;
+}
+
+static int add_pattern(struct search *s, const uint8_t *p, size_t n, uint32_t value, int form, bool is_short)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? s->room * 2 : 4096;
+        struct pattern *grown = realloc(s->patterns, room * sizeof *grown);
+        if (!grown) return -1;
+        s->patterns = grown;
+        s->room = room;
+    }
+    uint8_t *copy = malloc(n);
+    if (!copy) return -1;
+    memcpy(copy, p, n);
+    s->patterns[s->count++] = (struct pattern){copy, (uint32_t)n, value, (uint8_t)form, is_short, 0};
+    return 0;
+}
+
+static uint32_t chance(struct search *s, uint32_t n)
+{
+    s->random ^= s->random << 13;
+    s->random ^= s->random >> 7;
+    s->random ^= s->random << 17;
+    return (uint32_t)(s->random >> 33) % n;
+}
+
+/* A random string in which every byte is of the kind that stands there. */
+static void decoy(struct search *s, const uint8_t *p, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = p[i];
+        if (c >= '0' && c <= '9')
+            out[i] = (uint8_t)('0' + chance(s, 10));
+        else if (c >= 'a' && c <= 'z')
+            out[i] = (uint8_t)('a' + chance(s, 26));
+        else if (c >= 'A' && c <= 'Z')
+            out[i] = (uint8_t)('A' + chance(s, 26));
+        else if (c >= 0x80)
+            out[i] = (uint8_t)(0x80 + chance(s, 128));
+        else
+            out[i] = c;
+    }
+}
+
+static int add_form(struct search *s, const uint8_t *p, size_t n, uint32_t value, int form)
+{
+    if (n < VALUE_LEAST) return 0;
+    unsigned bits = 0;
+    for (size_t i = 0; i < n; i++) bits += p[i] >= 0x80 ? 8 : p[i] >= 0x20 ? 6 : 2;
+    bool is_short = bits < CERTAIN_BITS;
+    if (add_pattern(s, p, n, value, form, is_short)) return -1;
+    uint8_t fake[64];
+    for (int i = 0; is_short && n <= sizeof fake && i < DECOYS; i++) {
+        decoy(s, p, n, fake);
+        if (add_pattern(s, fake, n, UINT32_MAX, form, true)) return -1;
+    }
+    return 0;
+}
+
+static int add_converted(struct search *s, iconv_t to, const char *value, uint32_t number, int form)
+{
+    char out[2048], *o = out, *in = (char *)(uintptr_t)value;
+    size_t left = strlen(value), room = sizeof out;
+    if (to == (iconv_t)-1 || iconv(to, &in, &left, &o, &room) == (size_t)-1) {
+        if (to != (iconv_t)-1) iconv(to, NULL, NULL, NULL, NULL);
+        return 0; /* longer than 1 KiB or not representable: the other forms stand for it */
+    }
+    return add_form(s, (uint8_t *)out, sizeof out - room, number, form);
+}
+
+/* A value inside a longer base64 stream starts at one of three bit positions; of each only the characters
+ * that depend on the value alone can be looked for. */
+static int add_base64(struct search *s, const char *value, uint32_t number)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n = strlen(value);
+    if (n > 768) n = 768;
+    for (unsigned shift = 0; shift < 3; shift++) {
+        uint8_t bytes[771] = {0}, url[1032];
+        char text[1032];
+        memcpy(bytes + shift, value, n);
+        size_t whole = (n + shift) * 8 / 6, first = shift == 0 ? 0 : shift == 1 ? 2 : 3;
+        for (size_t i = 0; i < whole; i++) {
+            unsigned bit = (unsigned)i * 6, v = (unsigned)bytes[bit / 8] << 8 | bytes[bit / 8 + 1];
+            text[i] = alphabet[v >> (10 - bit % 8) & 63];
+        }
+        if (whole <= first) continue;
+        if (add_form(s, (uint8_t *)text + first, whole - first, number, FORM_BASE64)) return -1;
+        bool differs = false;
+        for (size_t i = first; i < whole; i++) {
+            url[i - first] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : (uint8_t)text[i];
+            differs |= url[i - first] != (uint8_t)text[i];
+        }
+        if (differs && add_form(s, url, whole - first, number, FORM_BASE64)) return -1;
+    }
+    return 0;
+}
+
+static int add_hex(struct search *s, const char *value, uint32_t number)
+{
+    char lower[1025], upper[1025];
+    size_t n = strlen(value);
+    if (n > 512) n = 512;
+    bool differs = false;
+    for (size_t i = 0; i < n; i++) {
+        snprintf(lower + 2 * i, 3, "%02x", (uint8_t)value[i]);
+        snprintf(upper + 2 * i, 3, "%02X", (uint8_t)value[i]);
+        differs |= memcmp(lower + 2 * i, upper + 2 * i, 2) != 0;
+    }
+    if (add_form(s, (uint8_t *)lower, 2 * n, number, FORM_HEX)) return -1;
+    return differs ? add_form(s, (uint8_t *)upper, 2 * n, number, FORM_HEX) : 0;
+}
+
+int search_add(struct search *s, const char *value)
+{
+    size_t n = strlen(value);
+    int err = 0;
+    if (n < VALUE_LEAST || !remember(s, value, &err)) return err;
+    uint32_t number = s->values++;
+    if (add_form(s, (const uint8_t *)value, n, number, FORM_UTF8)) return -1;
+    if (add_converted(s, s->to_utf16, value, number, FORM_UTF16LE)) return -1;
+    bool ascii = true;
+    for (size_t i = 0; i < n; i++) ascii &= (uint8_t)value[i] < 0x80;
+    if (!ascii && add_converted(s, s->to_gb18030, value, number, FORM_GB18030)) return -1;
+    return add_hex(s, value, number) || add_base64(s, value, number) ? -1 : 0;
+}
+
+int search_prepare(struct search *s)
+{
+    uint32_t size = 1024;
+    while (size < s->count * 4) size *= 2;
+    s->mask = size - 1;
+    free(s->buckets);
+    free(s->found);
+    s->buckets = calloc(size, sizeof *s->buckets);
+    s->found = calloc(s->values + 1, sizeof *s->found);
+    if (!s->buckets || !s->found) return -1;
+    for (size_t i = 0; i < s->count; i++) {
+        uint32_t *bucket = &s->buckets[hash4(s->patterns[i].p) & s->mask];
+        s->patterns[i].next = *bucket;
+        *bucket = (uint32_t)i + 1;
+    }
+    return 0;
+}
+
+uint64_t search_values(const struct search *s)
+{
+    return s->values;
+}
+
+static void hit(struct search *s, const struct pattern *pattern, const char *path, size_t offset,
+                struct search_result *r)
+{
+    if (pattern->is_short) {
+        if (pattern->value == UINT32_MAX)
+            r->decoy_hits++;
+        else
+            r->short_hits++;
+        return;
+    }
+    if (s->found[pattern->value]) return;
+    s->found[pattern->value] = true;
+    if (!r->values_found++)
+        snprintf(r->first, sizeof r->first, "%s @ %zu (%s)", path, offset, form_names[pattern->form]);
+}
+
+static int search_file(struct search *s, const char *path, struct search_result *r)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < VALUE_LEAST) return close(fd), 0;
+    size_t n = (size_t)st.st_size;
+    const uint8_t *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED) return -1;
+    r->files++;
+    r->bytes += n;
+    for (size_t i = 0; i + VALUE_LEAST <= n; i++)
+        for (uint32_t at = s->buckets[hash4(p + i) & s->mask]; at; at = s->patterns[at - 1].next) {
+            const struct pattern *pattern = &s->patterns[at - 1];
+            if (pattern->n <= n - i && memcmp(pattern->p, p + i, pattern->n) == 0)
+                hit(s, pattern, path, i, r);
+        }
+    munmap((void *)(uintptr_t)p, n);
+    return 0;
+}
+
+int search_path(struct search *s, const char *path, struct search_result *r)
+{
+    struct stat st;
+    if (lstat(path, &st)) return -1;
+    if (S_ISREG(st.st_mode)) return search_file(s, path, r);
+    if (!S_ISDIR(st.st_mode)) return 0; /* sockets, pipes, links hold no content of their own */
+    DIR *directory = opendir(path);
+    if (!directory) return -1;
+    int err = 0;
+    for (struct dirent *e; !err && (e = readdir(directory));) {
+        char below[4096];
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if ((size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= sizeof below) continue;
+        err = search_path(s, below, r);
+        if (err && errno == ENOENT) err = 0; /* went away while we looked: temporary files */
+    }
+    closedir(directory);
+    return err;
+}

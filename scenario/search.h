@@ -1,0 +1,33 @@
+/* Looks for clear values in files: the proof that only ciphertext was stored. */
+#ifndef SCENARIO_SEARCH_H
+#define SCENARIO_SEARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FORM_UTF8, FORM_UTF16LE, FORM_GB18030, FORM_HEX, FORM_BASE64, FORM_COUNT };
+extern const char *const form_names[FORM_COUNT];
+
+struct search;
+struct search *search_new(void);
+void search_free(struct search *s);
+/* Adds a value (UTF-8, 4 bytes or more; shorter ones are ignored) in all forms. Doubles are added once.
+ * Forms of under 48 bits of content (a two-character name in GB18030, a year) turn up in ciphertext by
+ * chance; each of them is joined by four decoys of the same shape, and only a surplus over the decoys counts.
+ * Returns 0, or -1 out of memory. */
+int search_add(struct search *s, const char *value);
+/* After the last value. */
+int search_prepare(struct search *s);
+
+struct search_result {
+    uint64_t files, bytes;
+    uint64_t values_found;           /* distinct values of at least 48 bits, in any form */
+    uint64_t short_hits, decoy_hits; /* occurrences of short forms and of their decoys (four to one) */
+    char first[512];                 /* where the first was found: file, offset, form; never the value */
+};
+/* Every file below path (a file or a directory; symbolic links are not followed). Returns 0, or -1 with
+ * errno. */
+int search_path(struct search *s, const char *path, struct search_result *result);
+uint64_t search_values(const struct search *s);
+
+#endif
