@@ -199,6 +199,7 @@ static fn_err begin_writing(struct fn_table *t)
     FN_TRY(fn_manifest_load(t, t->writer, &t->manifest));
     t->anchored = anchor.counter;
     t->issue = t->manifest.next;
+    t->anchored_at_ms = fn_monotonic_ms();
     /* What a crash left without anchor gets it now, and a manifest just made its first. */
     return fn_table_anchor(t, true);
 }
@@ -207,15 +208,18 @@ static fn_err open_table(struct fn_table *t, const char *path, const char *name,
 {
     if (!o->read_only) FN_TRY(fn_data_schema(t->store));
     fn_err err = fn_definition_load(&t->def, t->store, t->cipher, name);
-    bool fresh = err == FN_E_NOT_FOUND && o->columns && !o->read_only;
-    if (err != FN_OK && !fresh) return err;
-    if (fresh) {
+    if (err == FN_E_NOT_FOUND && o->columns && !o->read_only) {
         err = make_table(t, name, o);
-        /* Two may make it at once: the second finds it made. */
-        if (err != FN_OK && fn_definition_load(&t->def, t->store, t->cipher, name) != FN_OK) return err;
-        if (err != FN_OK) fn_definition_free(&t->def), err = fn_definition_load(&t->def, t->store, t->cipher, name);
-        FN_TRY(err);
+        if (err == FN_E_DATABASE || err == FN_E_EXISTS) {
+            /* Two may make it at once: the second finds it made. */
+            fn_definition_free(&t->def);
+            if (fn_definition_load(&t->def, t->store, t->cipher, name) == FN_OK)
+                err = FN_OK;
+            else
+                err = FN_WRAP(err, "table %s could not be made", name);
+        }
     }
+    FN_TRY(err);
     FN_TRY(compare_columns(&t->def, o));
     if (o->read_only) return FN_OK;
     FN_TRY(find_keys(t, false));
@@ -256,6 +260,7 @@ fn_err fn_table_open(struct fn_table **table, struct fn_store *store, const char
     return err;
 }
 
+/* Counter and digest in memory are those of the last commit, even when the segments there are not. */
 fn_err fn_table_anchor(struct fn_table *t, bool now)
 {
     char name[FN_ANCHOR_NAME];
@@ -276,7 +281,7 @@ fn_err fn_table_anchor(struct fn_table *t, bool now)
 fn_err fn_table_close(struct fn_table *t)
 {
     if (!t) return FN_OK;
-    fn_err err = t->writing && !t->stale ? fn_table_anchor(t, true) : FN_OK;
+    fn_err err = fn_table_anchor(t, true);
     free_table(t);
     return err;
 }

@@ -28,7 +28,8 @@ struct suspect {
     struct fn_bytes *cells; /* own copies */
     fn_err found;           /* FN_OK until explained */
     uint64_t other;
-    bool issued; /* its number is one of a living row */
+    bool issued;   /* its number is one of a living row */
+    bool travelled; /* its MAC is that of row `other` */
 };
 
 struct verification {
@@ -212,7 +213,6 @@ static fn_err find_missing(struct verification *v)
                 if (!fn_segment_has(&w->manifest.segments[s], slot) || w->presence[s].bitmap[slot / 8] >> slot % 8 & 1) continue;
                 FN_TRY(fn_heap_grow(&v->missing, &v->missing_room, v->missing_count + 1, sizeof *v->missing));
                 v->missing[v->missing_count++] = fn_row_id((uint32_t)i, (uint64_t)s * FN_SEGMENT_ROWS + slot + 1);
-                w->presence[s].unknown = true;
             }
         }
     }
@@ -224,6 +224,7 @@ struct trial {
     size_t suspect;
     uint64_t other;
     const uint8_t *mac; /* what the result is compared with */
+    bool travels;       /* if it fits, the suspect's stored MAC is that of the other row */
 };
 struct trials {
     struct trial list[FN_BATCH_ROWS];
@@ -244,6 +245,7 @@ static fn_err run_trials(struct verification *v, struct trials *x)
         if (x->items[i].result != FN_OK || !fn_equal_ct(x->items[i].tag.p, x->list[i].mac + 4, 32) || s->found != FN_OK) continue;
         s->found = FN_E_ROW_MOVED;
         s->other = x->list[i].other;
+        s->travelled = x->list[i].travels;
     }
     fn_cipher_done(v->t->cipher, &job);
     x->count = 0;
@@ -267,13 +269,13 @@ static fn_err try_pair(struct verification *v, struct trials *x, size_t i, size_
 {
     const struct suspect *a = &v->suspects[i], *b = &v->suspects[j];
     size_t n = v->t->def.count;
-    if (b->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac}, b->id, a->cells));
-    if (a->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, b->mac}, a->id, a->cells));
+    if (b->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac, true}, b->id, a->cells));
+    if (a->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, b->mac, true}, a->id, a->cells));
     for (size_t c = 0; a->issued && c < n; c++) {
         if (v->t->def.columns[c].role == FN_COLUMN_CLEAR || fn_bytes_equal(a->cells[c], b->cells[c])) continue;
         memcpy(cells, a->cells, n * sizeof *cells);
         cells[c] = b->cells[c];
-        FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac}, a->id, cells));
+        FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac, false}, a->id, cells));
     }
     return FN_OK;
 }
@@ -289,7 +291,7 @@ static fn_err try_within(struct verification *v, struct trials *x, size_t i, str
             memcpy(cells, a->cells, n * sizeof *cells);
             cells[c] = a->cells[d];
             cells[d] = a->cells[c];
-            FN_TRY(add_trial(v, x, (struct trial){i, a->id, a->mac}, a->id, cells));
+            FN_TRY(add_trial(v, x, (struct trial){i, a->id, a->mac, false}, a->id, cells));
         }
     }
     return FN_OK;
@@ -301,7 +303,7 @@ static fn_err explain(struct verification *v, struct trials *x, struct fn_bytes 
         for (size_t j = 0; j < v->suspect_count; j++)
             if (i != j) FN_TRY(try_pair(v, x, i, j, cells));
         for (size_t m = 0; m < v->missing_count && m < SUSPECTS_MOST; m++)
-            FN_TRY(add_trial(v, x, (struct trial){i, v->missing[m], v->suspects[i].mac}, v->missing[m], v->suspects[i].cells));
+            FN_TRY(add_trial(v, x, (struct trial){i, v->missing[m], v->suspects[i].mac, true}, v->missing[m], v->suspects[i].cells));
         FN_TRY(run_trials(v, x));
         if (v->suspects[i].found == FN_OK && v->t->def.count <= 24) FN_TRY(try_within(v, x, i, cells));
         FN_TRY(run_trials(v, x));
@@ -328,6 +330,26 @@ static bool missing_is_moved(struct verification *v, uint64_t id)
     for (size_t i = 0; i < v->suspect_count; i++)
         if (v->suspects[i].found == FN_E_ROW_MOVED && v->suspects[i].other == id && v->suspects[i].id != id) return true;
     return false;
+}
+
+static struct presence *presence_of(struct verification *v, uint64_t id)
+{
+    struct writer *w = writer_of(v, id);
+    return w && w->usable && fn_row_segment(id) < w->manifest.count ? &w->presence[fn_row_segment(id)] : NULL;
+}
+
+/* A MAC that went with its row to another place counts where it belongs. */
+static void settle_sums(struct verification *v)
+{
+    for (size_t i = 0; i < v->suspect_count; i++) {
+        const struct suspect *s = &v->suspects[i];
+        struct presence *here = presence_of(v, s->id), *there = presence_of(v, s->other);
+        if (!s->travelled) continue;
+        if (here && s->issued) fn_sum_subtract(here->sum, s->mac + 4);
+        if (there) fn_sum_add(there->sum, s->mac + 4);
+    }
+    for (size_t i = 0; i < v->missing_count; i++)
+        if (!missing_is_moved(v, v->missing[i])) presence_of(v, v->missing[i])->unknown = true;
 }
 
 static void report_suspects(struct verification *v)
@@ -371,6 +393,7 @@ static fn_err verify(struct verification *v, struct fn_batch *b)
     FN_TRY(see_rows(v, b));
     FN_TRY(find_missing(v));
     FN_TRY(explain_suspects(v));
+    settle_sums(v);
     report_suspects(v);
     check_sums(v);
     return FN_OK;

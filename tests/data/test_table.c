@@ -294,8 +294,11 @@ static void swapped_rows(void **state)
     fill(w, 600);
     sql(w, "UPDATE citizens SET fn_row = -1 WHERE fn_row = 10; UPDATE citizens SET fn_row = 10 WHERE fn_row = 500;"
            "UPDATE citizens SET fn_row = 500 WHERE fn_row = -1");
-    sql(w, "UPDATE citizens SET id_card = (SELECT id_card FROM citizens c WHERE c.fn_row = 33 - citizens.fn_row) "
-           "WHERE fn_row IN (16, 17)");
+    sql(w, "CREATE TABLE kept AS SELECT fn_row AS at, id_card AS cell FROM citizens WHERE fn_row IN (16, 17);"
+           "UPDATE citizens SET id_card = (SELECT cell FROM kept WHERE at = 33 - fn_row) WHERE fn_row IN (16, 17)");
+    sql(w, "CREATE TABLE macs AS SELECT fn_row AS at, fn_mac AS cell FROM citizens WHERE fn_row IN (40, 400);"
+           "UPDATE citizens SET fn_mac = (SELECT cell FROM macs WHERE at = 440 - fn_row) WHERE fn_row IN (40, 400)");
+    sql(w, "UPDATE citizens SET fn_row = 9999 WHERE fn_row = 50");
     sql(w, "UPDATE citizens SET id_card = phone, phone = id_card WHERE fn_row = 31");
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_MOVED);
     expect_row(&f, FN_E_ROW_MOVED, 10, 500);
@@ -303,7 +306,10 @@ static void swapped_rows(void **state)
     expect_row(&f, FN_E_ROW_MOVED, 16, 17);
     expect_row(&f, FN_E_ROW_MOVED, 17, 16);
     expect_row(&f, FN_E_ROW_MOVED, 31, 31);
-    assert_int_equal(f.count, 5);
+    expect_row(&f, FN_E_ROW_MOVED, 40, 400);
+    expect_row(&f, FN_E_ROW_MOVED, 400, 40);
+    expect_row(&f, FN_E_ROW_MOVED, 9999, 50);
+    assert_int_equal(f.count, 8);
 }
 
 static void inserted_rows(void **state)
