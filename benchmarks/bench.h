@@ -40,11 +40,16 @@ static inline double bench_mbit(double bytes_per_second)
     return 8 * bytes_per_second / (1024.0 * 1024.0);
 }
 
+/* A running, initialised instance of its own, made at the first call and removed at the end: its device's
+ * socket and a directory for files. */
+const char *bench_device_socket(void);
+const char *bench_device_directory(void);
+
 /* Groups. */
 void bench_sm2(void);
 void bench_sm3(void);
 void bench_sm4(void);
-void bench_device(void) __attribute__((weak));
-void bench_data(void) __attribute__((weak));
+void bench_device(void);
+void bench_data(void);
 
 #endif

@@ -164,7 +164,7 @@ int main(int argc, char **argv)
     bench_sm2();
     bench_sm3();
     bench_sm4();
-    if (bench_device) bench_device();
-    if (bench_data) bench_data();
+    bench_device();
+    bench_data();
     return 0;
 }

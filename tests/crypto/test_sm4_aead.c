@@ -450,14 +450,80 @@ static void ccm_arguments(void **state)
     assert_int_equal(fn_ccm_encrypt(&key, fn_bytes(nonce, 12), none, big, big, 65536, tag, 16), FN_OK);
 }
 
+static void print_hex(const uint8_t *p, size_t n)
+{
+    putchar(' ');
+    if (!n) putchar('-');
+    for (size_t i = 0; i < n; i++) printf("%02x", p[i]);
+}
+
+/* One line of results for the reference in another language: mode key iv aad in out tag. */
+static void print_line(const char *mode, size_t n)
+{
+    uint8_t k[32], iv[16], chain[16], aad[64], in[200], out[200], tag[16];
+    struct fn_sm4_key key, key2;
+    struct fn_gcm_key gcm_key;
+    bool xts = strncmp(mode, "xts", 3) == 0, gcm = strcmp(mode, "gcm") == 0, ccm = strcmp(mode, "ccm") == 0;
+    bool mac = strstr(mode, "mac"), aead = gcm || ccm;
+    size_t iv_n = ccm ? 7 + below(7) : gcm && below(2) ? 12 : gcm ? 1 + below(16) : 16;
+    size_t aad_n = aead ? below(sizeof aad) : 0, tag_n = ccm ? 4 + 2 * below(7) : aead || mac ? 16 : 0;
+    fill(k, sizeof k);
+    fill(iv, sizeof iv);
+    fill(aad, sizeof aad);
+    fill(in, sizeof in);
+    if (below(3) == 0) memset(iv + 3, 0xFF, 13);
+    if (below(8) == 0) memset(in, 0xFF, sizeof in);
+    memcpy(chain, iv, sizeof iv);
+    fn_sm4_key_init(&key, k);
+    fn_sm4_key_init(&key2, k + 16);
+    fn_gcm_key_init(&gcm_key, k);
+    struct fn_bytes nonce = fn_bytes(iv, iv_n), extra = fn_bytes(aad, aad_n);
+    struct fn_gcm_job job = {&gcm_key, nonce, extra, in, out, n, tag, tag_n, 0};
+    fn_err err = FN_OK;
+    if (strcmp(mode, "ecb") == 0) err = fn_sm4_ecb_encrypt(&key, in, out, n);
+    if (strcmp(mode, "cbc") == 0) err = fn_sm4_cbc_encrypt(&key, chain, in, out, n);
+    if (strcmp(mode, "cfb") == 0) fn_sm4_cfb_encrypt(&key, chain, in, out, n);
+    if (strcmp(mode, "ofb") == 0) fn_sm4_ofb_crypt(&key, chain, in, out, n);
+    if (strcmp(mode, "ctr") == 0) fn_sm4_ctr_crypt(&key, chain, in, out, n);
+    if (strcmp(mode, "xts-gb") == 0) err = fn_sm4_xts_encrypt(&key, &key2, FN_SM4_XTS_GB, iv, in, out, n);
+    if (strcmp(mode, "xts-ieee") == 0) err = fn_sm4_xts_encrypt(&key, &key2, FN_SM4_XTS_IEEE, iv, in, out, n);
+    if (strcmp(mode, "cmac") == 0) fn_sm4_cmac(&key, in, n, tag);
+    if (strcmp(mode, "cbc-mac") == 0) err = fn_sm4_cbc_mac(&key, chain, in, n);
+    if (strcmp(mode, "cbc-mac") == 0) memcpy(tag, chain, 16);
+    if (gcm) err = fn_gcm_encrypt(&job);
+    if (ccm) err = fn_ccm_encrypt(&key, nonce, extra, in, out, n, tag, tag_n);
+    if (err != FN_OK) exit(1);
+    fputs(mode, stdout);
+    print_hex(k, xts ? 32 : 16);
+    print_hex(iv, iv_n);
+    print_hex(aad, aad_n);
+    print_hex(in, n);
+    print_hex(out, mac ? 0 : n);
+    print_hex(tag, tag_n);
+    putchar('\n');
+}
+
+static int print_all(void)
+{
+    static const char *const whole[] = {"ecb", "cbc", "cbc-mac"};
+    static const char *const any[] = {"cfb", "ofb", "ctr", "cmac", "xts-gb", "xts-ieee", "gcm", "ccm"};
+    for (size_t m = 0; m < FN_COUNT(whole); m++)
+        for (size_t n = 0; n <= 192; n += 16) print_line(whole[m], n);
+    for (size_t m = 0; m < FN_COUNT(any); m++)
+        for (size_t n = any[m][0] == 'x' ? 16 : 0; n <= 200; n += n < 50 ? 1 : 17) print_line(any[m], n);
+    return 0;
+}
+
 static int select_variant(void **state)
 {
     (void)state;
     return fn_cpu_select(getenv("FENGNI_CPU"));
 }
 
-int main(void)
+/* With "print" the program writes results for test_sm4_reference.py instead. */
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "print") == 0) return select_variant(NULL) == FN_OK ? print_all() : 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),          cmocka_unit_test(gcm_every_length),
         cmocka_unit_test(gcm_counter_wrap), cmocka_unit_test(gcm_streaming),

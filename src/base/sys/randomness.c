@@ -353,6 +353,7 @@ static fn_err dft(unsigned parameter, const uint8_t *bits, size_t n, struct fn_r
 {
     (void)parameter;
     size_t below;
+    if (n > FN_RANDOMNESS_DFT_MOST) return FN_OK;
     FN_TRY(fn_dft_below(bits, n, sqrt(2.995732274 * (double)n), &below));
     two_sided(v, ((double)below - 0.95 * (double)n / 2) / sqrt(0.95 * 0.05 * (double)n / 3.8));
     return FN_OK;

@@ -118,6 +118,28 @@ static void print_head(FILE *out, const struct fn_randomness_report *r, enum fn_
     fprintf(out, "%s\n", en ? "result" : "结论");
 }
 
+static bool has_item(const struct fn_randomness_report *r, enum fn_randomness_item item)
+{
+    for (size_t i = 0; i < r->rows; i++) {
+        if (r->row[i].test.item == item) return true;
+    }
+    return false;
+}
+
+/* Items of the fifteen that this length or this group leaves out are said, not passed over. */
+static void print_left_out(FILE *out, const struct fn_randomness_report *r, enum fn_lang lang)
+{
+    const char *before = lang == FN_LANG_EN ? "not run: " : "未检测:";
+    bool any = false;
+    for (int i = FN_RT_MONOBIT; i <= FN_RT_ITEMS; i++) {
+        if (has_item(r, (enum fn_randomness_item)i)) continue;
+        fprintf(out, "%s%s", before, fn_randomness_name((enum fn_randomness_item)i, lang));
+        before = lang == FN_LANG_EN ? ", " : "、";
+        any = true;
+    }
+    if (any) fputc('\n', out);
+}
+
 static void print_report(FILE *out, const struct fn_randomness_report *r,
                          const struct fn_randomness_file_options *o)
 {
@@ -128,6 +150,7 @@ static void print_report(FILE *out, const struct fn_randomness_report *r,
         else
             print_row(out, r, &r->row[i], o->lang);
     }
+    if (!o->json) print_left_out(out, r, o->lang);
     if (o->json)
         fprintf(out, "{\"group\":\"%s\",\"samples\":%zu,\"sample_bits\":%zu,\"rows\":%zu,\"good\":%s}\n",
                 r->group ? r->group->name : "sample", r->samples, r->sample_bits, r->rows,
