@@ -8,17 +8,21 @@
 fn_err fn_manage_start(struct fn_device *d, int listener, pthread_t *thread);
 
 /* One verb: reads members of the request's object, appends a JSON object. */
+struct fn_manage_session {
+    uint32_t uid;
+    uint8_t role; /* enum fn_role: who logged in on this connection */
+    char person[FN_NAME_MOST + 1];
+    uint8_t challenge[32];
+    int64_t challenge_ms; /* 0: none */
+};
 struct fn_manage_call {
     struct fn_device *device;
+    struct fn_manage_session *session;
     uint32_t uid;
     const struct fn_djson_doc *doc;
     struct fn_buf *out;
 };
 typedef fn_err fn_manage_verb(struct fn_manage_call *c);
-
-struct fn_life_head;
-/* Initialisation with m-of-n shares of the root. */
-fn_err fn_manage_init_shares(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32]);
 
 fn_err fn_hello(struct fn_device *d, const char *tenant, const char *application, uint32_t version,
                 struct fn_buf *out);

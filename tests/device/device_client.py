@@ -239,7 +239,7 @@ class Device:
             shutil.rmtree(self.home, ignore_errors=True)
 
 
-def refused(name, call, *args, **kwargs):
+def refused(name, call, /, *args, **kwargs):
     """The call must fail with this error."""
     try:
         value = call(*args, **kwargs)
