@@ -67,7 +67,7 @@ fn_err fn_verb_kek_retire(struct fn_manage_call *c)
     uint32_t current = kek->version;
     fn_key_release(kek);
     FN_TRY(fn_djson_member_number(c->doc, 0, "version", current - 1, 1, UINT32_MAX, &version));
-    if (version >= current) return FN_FAIL(FN_E_STATE, "version %u is the current one: rotate first", current);
+    if (version < 1 || version >= current) return FN_FAIL(FN_E_STATE, "version %u is the current one: rotate first", current);
     FN_TRY(fn_pending_new(c->device, &p));
     fn_err err = fn_key_act_destroy(c->device, fn_device_rng(), &uuid, (uint32_t)version, NULL, NULL, p);
     if (err == FN_OK) log_key(c, "kek.retire", &uuid);

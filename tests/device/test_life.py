@@ -61,7 +61,7 @@ def generations(d, c, tokens):
     c.call("SIGN", sealed(one) + e, "v")
     with d.manager() as m:
         login(m, tokens, "bob")
-        refused("ARGUMENT", m.manage, "kek.retire", index=1)  # no older one yet
+        refused("STATE", m.manage, "kek.retire", index=1)  # no older one yet
         assert m.manage("kek.rotate", index=1)["version"] == 2
         c.call("SIGN", sealed(one) + e, "v")
         moved = c.call("KEY_REWRAP", var(one), "v")
