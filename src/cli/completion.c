@@ -74,7 +74,8 @@ static fn_err bash(void)
          "        path=\"${path:+$path }$w\"\n    done\n    while :; do\n    case \"$path\" in");
     printf("    \"\")\n        words=\"%.*s\" ;;\n", (int)first.n, (const char *)first.p);
     FN_TRY(fn_cli_each(bash_case, NULL));
-    puts("    *)\n        path=${path% *}; continue ;;\n    esac\n    break\n    done\n"
+    puts("    *)\n        [[ $path == *\" \"* ]] && { path=${path% *}; continue; } ;;\n    esac\n    break\n "
+         "   done\n"
          "    if [[ \" $files \" == *\" $prev \"* || ( -z $words && $cur != -* ) ]]; then\n"
          "        COMPREPLY=($(compgen -f -- \"$cur\"))\n    else\n"
          "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"

@@ -93,11 +93,16 @@ static int run_verb(const struct fn_verb *verb, size_t used, size_t leading, int
 
 int fn_cli_main(int argc, char **argv)
 {
+    if (argc < 1) return EXIT_USAGE;
     if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     size_t leading = leading_options(argc, argv);
-    if (has(leading, argv + 1, "--version"))
-        argv = (char *[]){argv[0], "version", NULL}, argc = 2, leading = 0;
+    char *version[] = {argv[0], "version", NULL};
+    if (has(leading, argv + 1, "--version")) {
+        argv = version;
+        argc = 2;
+        leading = 0;
+    }
     size_t count = (size_t)argc - 1 - leading, used;
     const char *const *words = (const char *const *)argv + 1 + leading;
     const struct fn_verb *verb = fn_cli_find(count, words, &used);

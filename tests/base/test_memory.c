@@ -112,7 +112,10 @@ static int in_child(void (*act)(void *), void *context)
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void touch(void *p) { *(volatile uint8_t *)p = 1; }
+static void touch(void *p)
+{
+    *(volatile uint8_t *)p = 1;
+}
 static void free_twice(void *p)
 {
     fn_secret_free(p);
@@ -133,7 +136,10 @@ static void guard_pages_and_double_free_are_caught(void **state)
     fn_secret_free(large);
 }
 
-static void exit_first_byte(void *p) { _exit(*(uint8_t *)p); }
+static void exit_first_byte(void *p)
+{
+    _exit(*(uint8_t *)p);
+}
 
 static void forkless_memory_is_empty_in_a_child(void **state)
 {

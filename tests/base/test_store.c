@@ -67,12 +67,8 @@ static void values_come_back_as_they_went(void **state)
     assert_int_equal(fn_store_run(store, "CREATE TABLE t (a, b, c, d, e, f)"), FN_OK);
     struct fn_statement *s;
     assert_int_equal(fn_store_prepare(store, "INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5, ?6)", &s), FN_OK);
-    struct fn_value in[] = {fn_value_null(),
-                            fn_value_integer(INT64_MIN),
-                            fn_value_text("封泥", 6),
-                            fn_value_blob("\0\1", 2),
-                            fn_value_text(NULL, 0),
-                            fn_value_blob(NULL, 0)};
+    struct fn_value in[] = {fn_value_null(),          fn_value_integer(INT64_MIN), fn_value_text("封泥", 6),
+                            fn_value_blob("\0\1", 2), fn_value_text(NULL, 0),      fn_value_blob(NULL, 0)};
     assert_int_equal(fn_statement_run(s, 6, in), FN_OK);
     assert_int_equal(fn_store_changes(store), 1);
     assert_int_equal(fn_statement_run(s, 5, in), FN_E_ARGUMENT);
@@ -111,7 +107,8 @@ static void settings_are_strict(void **state)
     assert_int_equal(fn_store_run(store, "SELECT load_extension('x.so')"), FN_E_DATABASE);
     assert_int_equal(fn_store_run(store, "CREATE TABLE q (a TEXT)"), FN_OK);
     assert_int_equal(fn_store_run(store, "INSERT INTO q VALUES (\"a word\")"), FN_E_DATABASE);
-    assert_int_equal(fn_store_run(store, "PRAGMA writable_schema = ON; DELETE FROM sqlite_master"), FN_E_DATABASE);
+    assert_int_equal(fn_store_run(store, "PRAGMA writable_schema = ON; DELETE FROM sqlite_master"),
+                     FN_E_DATABASE);
     struct fn_statement *s;
     assert_int_equal(fn_store_prepare(store, "SELECT 1; SELECT 2", &s), FN_E_ARGUMENT);
     assert_int_equal(fn_store_prepare(store, "SELECT no_column FROM q", &s), FN_E_DATABASE);
@@ -144,7 +141,9 @@ static void transactions_roll_back(void **state)
 
 static const struct fn_schema_step steps_one[] = {{1, "CREATE TABLE a (x INTEGER)"}, {0}};
 static const struct fn_schema_step steps_two[] = {
-    {1, "CREATE TABLE a (x INTEGER)"}, {2, "ALTER TABLE a ADD COLUMN y TEXT; CREATE INDEX a_y ON a (y)"}, {0}};
+    {1, "CREATE TABLE a (x INTEGER)"},
+    {2, "ALTER TABLE a ADD COLUMN y TEXT; CREATE INDEX a_y ON a (y)"},
+    {0}};
 static const struct fn_schema_step steps_bad[] = {
     {1, "CREATE TABLE a (x INTEGER)"}, {2, "CREATE TABLE b (x INTEGER); CREATE TABLE nonsense"}, {0}};
 static const struct fn_schema_step steps_gap[] = {{2, "CREATE TABLE a (x INTEGER)"}, {0}};

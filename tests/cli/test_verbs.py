@@ -90,7 +90,7 @@ class Usage(unittest.TestCase):
             (("version", "-x"), "unknown option -x"),
             (("version", "--json=1"), "option --json takes no value"),
             (("version", "--instance"), "option --instance needs a value"),
-            (("version", "--json", "--json"), "--json given twice"),
+            (("version", "--instance", "a", "--instance", "b"), "--instance given twice"),
             (("version", "more"), 'unexpected word "more"'),
             (("man",), "at least 1 wanted"),
             (("man", "a", "b"), 'unexpected word "b"'),

@@ -52,10 +52,11 @@ fn_err fn_err_wrap(fn_err code, const char *file, int line, const char *format, 
     __attribute__((format(printf, 4, 5), cold));
 void fn_err_pass(fn_err code, const char *file, int line) __attribute__((cold));
 
-/* Starts a chain with this code and detail; the value of the expression is the code. */
-#define FN_FAIL(code, ...) fn_err_fail((code), __FILE__, __LINE__, __VA_ARGS__)
+/* Starts a chain with this code and detail; the value of the expression is the code (written so that the compiler sees that
+ * a failure is not 0). `code` has no side effects. */
+#define FN_FAIL(code, ...) ((void)fn_err_fail((code), __FILE__, __LINE__, __VA_ARGS__), (code))
 /* Adds an outer cause to the chain of a failure that was just returned; value is the new code. */
-#define FN_WRAP(code, ...) fn_err_wrap((code), __FILE__, __LINE__, __VA_ARGS__)
+#define FN_WRAP(code, ...) ((void)fn_err_wrap((code), __FILE__, __LINE__, __VA_ARGS__), (code))
 /* Returns from the calling function when the expression fails. */
 #define FN_TRY(expression)                                                                                   \
     do {                                                                                                     \
@@ -66,7 +67,8 @@ void fn_err_pass(fn_err code, const char *file, int line) __attribute__((cold));
         }                                                                                                    \
     } while (0)
 
-/* Formats like snprintf for %s %.*s %d %i %u %ld %lu %lld %llu %zu %x %lx %zx %02x %c %%; returns the length it wanted. */
+/* Formats like snprintf for %s %.*s %d %i %u %ld %lu %lld %llu %zu %x %lx %zx %c %%, with a width and the flag 0 or -; returns
+ * the length it wanted. */
 size_t fn_format(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 size_t fn_format_v(char *out, size_t size, const char *format, va_list args);
 

@@ -34,6 +34,15 @@ static fn_err error_json(struct fn_buf *b, fn_err code)
     return fn_buf_text(b, "]}}\n");
 }
 
+/* Details may quote what somebody typed or sent: control characters must not reach a terminal. */
+static void print_detail(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool control = *p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
+        fputc(control ? '?' : *p, stderr);
+    }
+}
+
 static void error_text(fn_err code)
 {
     enum fn_lang lang = fn_lang();
@@ -48,7 +57,8 @@ static void error_text(fn_err code)
         fputs("  ", stderr);
         if (c->code != said)
             fprintf(stderr, "%d %s%s", c->code, fn_err_text(c->code)->text[lang], c->detail[0] ? ": " : "");
-        fprintf(stderr, "%s\n", c->detail);
+        print_detail(c->detail);
+        fputc('\n', stderr);
         said = c->code;
     }
     if (getenv("FENGNI_TRACE"))

@@ -46,27 +46,86 @@ static inline uint64_t fn_mask_pick(uint64_t mask, uint64_t a, uint64_t b)
     return b ^ (mask & (a ^ b));
 }
 
+/* a + b + *carry and a - b - *carry, with *carry (0 or 1) replaced. The processor has these; C has not, and
+ * compilers find them only under names of their own. */
+#if defined(__clang__)
+typedef unsigned long long fn_carry;
+static inline uint64_t fn_adc(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    return __builtin_addcll(a, b, *carry, carry);
+}
+static inline uint64_t fn_sbb(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    return __builtin_subcll(a, b, *carry, carry);
+}
+#elif defined(__GNUC__) && defined(__x86_64__)
+typedef unsigned char fn_carry;
+static inline uint64_t fn_adc(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    unsigned long long out;
+    *carry = __builtin_ia32_addcarryx_u64(*carry, a, b, &out);
+    return out;
+}
+static inline uint64_t fn_sbb(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    unsigned long long out;
+    *carry = __builtin_ia32_sbb_u64(*carry, a, b, &out);
+    return out;
+}
+#else
+typedef uint64_t fn_carry;
+static inline uint64_t fn_adc(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    fn_u128 t = (fn_u128)a + b + *carry;
+    *carry = (uint64_t)(t >> 64);
+    return (uint64_t)t;
+}
+static inline uint64_t fn_sbb(uint64_t a, uint64_t b, fn_carry *carry)
+{
+    fn_u128 t = (fn_u128)a - b - *carry;
+    *carry = (uint64_t)(t >> 64) & 1;
+    return (uint64_t)t;
+}
+#endif
+
 /* out = a + b, the carry is returned. */
 static inline uint64_t fn_add4(uint64_t out[4], const uint64_t a[4], const uint64_t b[4])
 {
-    fn_u128 t = 0;
-    for (int i = 0; i < 4; i++) {
-        t = (t >> 64) + a[i] + b[i];
-        out[i] = (uint64_t)t;
-    }
-    return (uint64_t)(t >> 64);
+    fn_carry carry = 0;
+    out[0] = fn_adc(a[0], b[0], &carry);
+    out[1] = fn_adc(a[1], b[1], &carry);
+    out[2] = fn_adc(a[2], b[2], &carry);
+    out[3] = fn_adc(a[3], b[3], &carry);
+    return carry;
 }
 
 /* out = a - b, the borrow (0 or 1) is returned. */
 static inline uint64_t fn_sub4(uint64_t out[4], const uint64_t a[4], const uint64_t b[4])
 {
-    uint64_t borrow = 0;
-    for (int i = 0; i < 4; i++) {
-        fn_u128 t = (fn_u128)a[i] - b[i] - borrow;
-        out[i] = (uint64_t)t;
-        borrow = (uint64_t)(t >> 64) & 1;
-    }
+    fn_carry borrow = 0;
+    out[0] = fn_sbb(a[0], b[0], &borrow);
+    out[1] = fn_sbb(a[1], b[1], &borrow);
+    out[2] = fn_sbb(a[2], b[2], &borrow);
+    out[3] = fn_sbb(a[3], b[3], &borrow);
     return borrow;
+}
+
+/* out = high·2^256 + a - m, or a if that is negative; the mask returned is all ones in the second case. The
+ * number is known to be below 2m. */
+static inline uint64_t fn_once4(uint64_t out[4], const uint64_t a[4], uint64_t high, const uint64_t m[4])
+{
+    uint64_t less[4];
+    fn_carry borrow = 0;
+    less[0] = fn_sbb(a[0], m[0], &borrow);
+    less[1] = fn_sbb(a[1], m[1], &borrow);
+    less[2] = fn_sbb(a[2], m[2], &borrow);
+    less[3] = fn_sbb(a[3], m[3], &borrow);
+    uint64_t keep = fn_opaque(fn_sbb(high, 0, &borrow));
+    out[0] = fn_mask_pick(keep, a[0], less[0]);
+    out[1] = fn_mask_pick(keep, a[1], less[1]);
+    out[2] = fn_mask_pick(keep, a[2], less[2]);
+    out[3] = fn_mask_pick(keep, a[3], less[3]);
+    return keep;
 }
 
 #define FN_SM2_P0 0xffffffffffffffffu
@@ -74,14 +133,12 @@ static inline uint64_t fn_sub4(uint64_t out[4], const uint64_t a[4], const uint6
 #define FN_SM2_P2 0xffffffffffffffffu
 #define FN_SM2_P3 0xfffffffeffffffffu
 
-/* a + carry·2^256, known to be below 2p, brought below p. */
-static inline struct fn_sm2_fe fn_fe_once(const uint64_t a[4], uint64_t carry)
+/* a + high·2^256, known to be below 2p, brought below p. */
+static inline struct fn_sm2_fe fn_fe_once(const uint64_t a[4], uint64_t high)
 {
     static const uint64_t p[4] = {FN_SM2_P0, FN_SM2_P1, FN_SM2_P2, FN_SM2_P3};
     struct fn_sm2_fe out;
-    uint64_t borrow = fn_sub4(out.v, a, p);
-    uint64_t keep = fn_opaque(0 - (borrow & (carry ^ 1)));
-    for (int i = 0; i < 4; i++) out.v[i] = fn_mask_pick(keep, a[i], out.v[i]);
+    fn_once4(out.v, a, high, p);
     return out;
 }
 
@@ -106,31 +163,41 @@ static inline struct fn_sm2_fe fn_fe_half(struct fn_sm2_fe a)
     uint64_t mask = fn_opaque(0 - (a.v[0] & 1));
     uint64_t p[4] = {mask, mask & FN_SM2_P1, mask, mask & FN_SM2_P3};
     uint64_t carry = fn_add4(a.v, a.v, p);
-    for (int i = 0; i < 3; i++) a.v[i] = a.v[i] >> 1 | a.v[i + 1] << 63;
+    a.v[0] = a.v[0] >> 1 | a.v[1] << 63;
+    a.v[1] = a.v[1] >> 1 | a.v[2] << 63;
+    a.v[2] = a.v[2] >> 1 | a.v[3] << 63;
     a.v[3] = a.v[3] >> 1 | carry << 63;
     return a;
 }
 
-/* t / R mod p for t < p·R. As p = -1 mod 2^64 the quotient digit q is the lowest limb itself, and
- * (t + q·p) / 2^64 = (t - q) / 2^64 + 2^128·(q·2^64 - q·2^32) - (q·2^32 - q): shifts and additions alone. The
- * low half is reduced by itself (it stays below 2^256: the sum is below p + 2^192), then the high half is
- * added. */
+/* (t + q·p) / 2^64 with q the lowest limb of t: as p = -1 mod 2^64 that is the quotient digit, and the sum is
+ * t / 2^64 without the remainder plus q·(p + 1) / 2^64 = q·(2^192 - 2^160 - 2^32 + 1), shifts and additions
+ * alone. It is below p + 2^192 for every t below 2^256. */
+static inline void fn_fe_reduce_step(uint64_t t[4])
+{
+    uint64_t q = t[0], low = q << 32, high = q >> 32, m[4];
+    fn_carry carry = 0;
+    m[0] = fn_sbb(q, low, &carry);
+    m[1] = fn_sbb(0, high, &carry);
+    m[2] = fn_sbb(0, low, &carry);
+    m[3] = fn_sbb(q, high, &carry);
+    carry = 0;
+    t[0] = fn_adc(t[1], m[0], &carry);
+    t[1] = fn_adc(t[2], m[1], &carry);
+    t[2] = fn_adc(t[3], m[2], &carry);
+    t[3] = fn_adc(0, m[3], &carry);
+}
+
+/* t / R mod p for t < p·R: the lower half is reduced by itself, then the upper half is added. */
 static inline struct fn_sm2_fe fn_fe_reduce(const uint64_t t[8])
 {
-    uint64_t a = t[0], b = t[1], c = t[2], d = t[3];
-    for (int i = 0; i < 4; i++) {
-        fn_u128 part = ((fn_u128)a << 32) - a;
-        fn_u128 low = (fn_u128)c << 64 | b;
-        fn_u128 high = (fn_u128)d + (part << 32) - (low < part);
-        low -= part;
-        a = (uint64_t)low;
-        b = (uint64_t)(low >> 64);
-        c = (uint64_t)high;
-        d = (uint64_t)(high >> 64);
-    }
-    uint64_t low[4] = {a, b, c, d}, sum[4];
-    uint64_t carry = fn_add4(sum, low, t + 4);
-    return fn_fe_once(sum, carry);
+    uint64_t low[4] = {t[0], t[1], t[2], t[3]};
+    fn_fe_reduce_step(low);
+    fn_fe_reduce_step(low);
+    fn_fe_reduce_step(low);
+    fn_fe_reduce_step(low);
+    uint64_t carry = fn_add4(low, low, t + 4);
+    return fn_fe_once(low, carry);
 }
 
 /* a·b / R */

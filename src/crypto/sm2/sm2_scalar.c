@@ -16,9 +16,7 @@ static const struct fn_sm2_scalar square = {
 static struct fn_sm2_scalar once(const uint64_t a[4], uint64_t carry, uint64_t *below)
 {
     struct fn_sm2_scalar out;
-    uint64_t borrow = fn_sub4(out.v, a, fn_sm2_n.v);
-    uint64_t keep = fn_opaque(0 - (borrow & (carry ^ 1)));
-    for (int i = 0; i < 4; i++) out.v[i] = fn_mask_pick(keep, a[i], out.v[i]);
+    uint64_t keep = fn_once4(out.v, a, carry, fn_sm2_n.v);
     if (below) *below = keep;
     return out;
 }
