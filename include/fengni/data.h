@@ -21,7 +21,7 @@ extern "C" {
 
 /* A database and a connection to the device. */
 struct fengni_data;
-/* database: "sqlite:PATH", made when absent unless opened read-only. socket: the device's; NULL: environment FENGNI_DEVICE_SOCKET,
+/* database: "sqlite:PATH", made when absent. socket: the device's; NULL: environment FENGNI_DEVICE_SOCKET,
  * else /run/fengni/device.sock. */
 FENGNI_API int fengni_data_open(struct fengni_data **data, const char *database, const char *socket);
 FENGNI_API void fengni_data_close(struct fengni_data *data);

@@ -17,14 +17,16 @@ fn_err fn_cli_config_path(const struct fn_call *call, char **path);
 struct fn_instance_parts {
     struct fn_part part[FN_PARTS_MOST];
     const char *words[FN_PARTS_MOST][FN_WORDS_MOST + 1];
+    uid_t owner[FN_PARTS_MOST]; /* uid of its folders and, with `separate`, of its process */
     size_t count;
     bool separate; /* each part has a uid of its own */
     char *owned[FN_PARTS_MOST * FN_WORDS_MOST];
     size_t owned_count;
 };
-/* Lists the parts from the table of parts, the configuration and who we are; programs are looked for beside this one.
- * `instance` is an absolute path. */
-fn_err fn_instance_parts(struct fn_instance_parts *parts, const char *instance, const struct fn_config *config);
+/* Lists the parts from the table of parts, the configuration and who we are; programs are looked for beside
+ * this one. `instance` is an absolute path. */
+fn_err fn_instance_parts(struct fn_instance_parts *parts, const char *instance,
+                         const struct fn_config *config);
 void fn_instance_parts_free(struct fn_instance_parts *parts);
 /* As root: gives the folders of a part to its uid. */
 fn_err fn_instance_own(const struct fn_instance_parts *parts, const char *instance);

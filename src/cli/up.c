@@ -87,7 +87,7 @@ static fn_err describe_part(const struct up *u, struct fn_buf *b, size_t at)
     FN_TRY(fn_json_pair(b, "name", s.name));
     FN_TRY(fn_json_pair(b, "state", fn_part_state_name(s.state)));
     FN_TRY(fn_json_pair_number(b, "pid", s.pid));
-    FN_TRY(fn_json_pair_number(b, "uid", s.uid));
+    FN_TRY(fn_json_pair_number(b, "uid", u->parts.separate ? u->parts.owner[at] : geteuid()));
     FN_TRY(fn_json_pair_number(b, "since_ms", fn_now_ms() - (fn_monotonic_ms() - s.since_ms)));
     FN_TRY(fn_json_pair_number(b, "restarts", s.restarts));
     return fn_buf_u8(b, '}');
