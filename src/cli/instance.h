@@ -35,8 +35,9 @@ fn_err fn_instance_own(const struct fn_instance_parts *parts, const char *instan
 fn_err fn_cli_up(const struct fn_call *call);
 fn_err fn_cli_status(const struct fn_call *call);
 
-/* run/up.json of an instance: what the supervisor last wrote for `status`. */
-#define FN_UP_FILE "run/up.json"
-#define FN_UP_LOCK "run/up.pid"
+/* What the supervisor last wrote for `status`, and its lock. They stand in the folder of the instance itself, which belongs to
+ * whoever runs `up`: in a folder that belongs to a part, the part could lead the supervisor's pen elsewhere. */
+#define FN_UP_FILE "up.json"
+#define FN_UP_LOCK "up.pid"
 
 #endif
