@@ -71,7 +71,7 @@ static fn_err refill(struct fn_csv *csv)
 {
     uint8_t *where;
     size_t left = csv->in.n - csv->start, want = left > READ_SIZE ? left : READ_SIZE, got = 0;
-    if (left < FN_CSV_RECORD_MOST && want > FN_CSV_RECORD_MOST + 1 - left) want = FN_CSV_RECORD_MOST + 1 - left;
+    if (left <= FN_CSV_RECORD_MOST && want > FN_CSV_RECORD_MOST + 1 - left) want = FN_CSV_RECORD_MOST + 1 - left;
     if (csv->start) memmove(csv->in.p, csv->in.p + csv->start, left);
     csv->in.n = left;
     csv->start = 0;
