@@ -146,10 +146,7 @@ void fn_sm4_ctr_crypt(const struct fn_sm4_key *key, uint8_t iv[16], const uint8_
     for (size_t now; n; n -= now, in += now, out += now) {
         now = n < CHUNK_BYTES ? n : CHUNK_BYTES;
         size_t blocks = (now + 15) / 16;
-        for (size_t i = 0; i < blocks; i++) {
-            memcpy(s.a + 16 * i, iv, 16);
-            fn_sm4_count(iv);
-        }
+        fn_sm4_counters(s.a, blocks, iv);
         if (blocks == 1)
             fn_sm4_one(key, s.a, s.b);
         else

@@ -89,13 +89,11 @@ static void stream_end(struct stream *s)
     fn_wipe(s->blocks, sizeof s->blocks);
 }
 
-/* Turns blocks first … first+n−1, at most one kernel full, into key stream. */
-static void stream_run(struct stream *s, size_t first, size_t n)
+/* Turns n blocks from `first` on into key stream; at most one kernel full when their keys differ. */
+static void stream_run(struct stream *s, size_t first, size_t n, bool same)
 {
     const struct fn_sm4_key *const *keys = s->keys + first;
     uint8_t *blocks = s->blocks + 16 * first;
-    bool same = true;
-    for (size_t i = 1; i < n; i++) same = same && keys[i] == keys[0];
     if (n == 1) {
         fn_sm4_one(keys[0], blocks, blocks);
         return;
@@ -108,10 +106,23 @@ static void stream_run(struct stream *s, size_t first, size_t n)
     fn_sm4_ops->run(&s->lanes, blocks, blocks, n);
 }
 
+static bool same_keys(const struct fn_sm4_key *const *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (keys[i] != keys[0]) return false;
+    return true;
+}
+
 static void stream_flush(struct stream *s)
 {
-    for (size_t i = 0; i < s->used; i += fn_sm4_ops->lanes)
-        stream_run(s, i, s->used - i < fn_sm4_ops->lanes ? s->used - i : fn_sm4_ops->lanes);
+    size_t lanes = fn_sm4_ops->lanes;
+    if (s->used && same_keys(s->keys, s->used))
+        stream_run(s, 0, s->used, true);
+    else
+        for (size_t i = 0, n; i < s->used; i += n) {
+            n = s->used - i < lanes ? s->used - i : lanes;
+            stream_run(s, i, n, same_keys(s->keys + i, n));
+        }
     for (size_t i = 0; i < s->segments; i++) {
         const struct segment *g = &s->segment[i];
         fn_sm4_xor(g->out, g->in, s->blocks + 16 * g->block, g->n);
@@ -127,11 +138,9 @@ static void stream_add(struct stream *s, const struct fn_sm4_key *key, uint8_t c
     while (n) {
         size_t room = 16 * (FN_SM4_CHUNK - s->used), now = n < room ? n : room;
         s->segment[s->segments++] = (struct segment){in, out, now, s->used};
-        for (size_t i = 0; i < now; i += 16) {
-            memcpy(s->blocks + 16 * s->used, counter, 16);
-            s->keys[s->used++] = key;
-            count32(counter);
-        }
+        size_t blocks = (now + 15) / 16;
+        fn_sm4_counters32(s->blocks + 16 * s->used, blocks, counter);
+        for (size_t i = 0; i < blocks; i++) s->keys[s->used++] = key;
         in += now;
         out += now;
         n -= now;
