@@ -25,7 +25,8 @@ struct job {
     const char *instance, *in, *columns;
     unsigned long long cases, seed;
     bool json;
-    char directory[4096], database[4200], old_database[4200], socket[4200], pid_file[4200], report[4200];
+    char directory[4096], database[4200], old_database[4200], socket[4200], report[4200],
+        status_command[16500];
     struct rows rows;
     uint64_t *id; /* fn_row of each acknowledged row, 0 before */
     size_t base;  /* first row of the running insert */
@@ -65,15 +66,45 @@ static void say(const struct job *j, const char *zh, const char *en)
     if (!j->json) printf("  · %s\n", scenario_text(zh, en)), fflush(stdout);
 }
 
+/* The device's process as `fengni status` names it; 0 while it is not ready. */
 static pid_t device_pid(const struct job *j)
 {
-    FILE *f = fopen(j->pid_file, "re");
+    char text[8192], *at;
+    FILE *f = popen(j->status_command, "re");
+    if (!f) return 0;
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
     int pid = 0;
-    if (f) {
-        if (fscanf(f, "%d", &pid) != 1) pid = 0;
-        fclose(f);
-    }
+    if (pclose(f) == 0 && (at = strstr(text, "\"name\":\"device\"")) && strstr(at, "\"ready\"") &&
+        (at = strstr(at, "\"pid\":")))
+        pid = atoi(at + 6);
     return pid > 1 ? pid : 0;
+}
+
+/* Quoted for the shell. */
+static void quote(char *out, size_t room, const char *text)
+{
+    size_t n = 0;
+    out[n++] = '\'';
+    for (; *text && n + 6 < room; text++) {
+        if (*text == '\'')
+            n += (size_t)snprintf(out + n, room - n, "'\\''");
+        else
+            out[n++] = *text;
+    }
+    out[n++] = '\'';
+    out[n] = 0;
+}
+
+static void make_status_command(struct job *j)
+{
+    char self[4096] = "", program[8192], instance[8192];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 8);
+    char *slash = n > 0 ? strrchr(self, '/') : NULL;
+    if (slash) strcpy(slash + 1, "fengni");
+    quote(program, sizeof program, slash ? self : "fengni");
+    quote(instance, sizeof instance, j->instance);
+    snprintf(j->status_command, sizeof j->status_command, "%s status --json --instance %s", program,
+             instance);
 }
 
 /* Kills the device from within the acknowledgement: the next transactions are being encrypted at this moment.
@@ -417,7 +448,7 @@ int scenario_main_job(int argc, char **argv)
     snprintf(j.old_database, sizeof j.old_database, "%s/cases.old.db", j.directory);
     snprintf(j.report, sizeof j.report, "%s/report.json", j.directory);
     snprintf(j.socket, sizeof j.socket, "%s/run/device.sock", j.instance);
-    snprintf(j.pid_file, sizeof j.pid_file, "%s/run/device.pid", j.instance);
+    make_status_command(&j);
     if (mkdir(j.directory, 0700)) return fprintf(stderr, "%s: %s\n", j.directory, strerror(errno)), 1;
     int err = run(&j);
     if (!err) {

@@ -15,7 +15,7 @@ BEGIN, END = "<!-- soak totals begin -->", "<!-- soak totals end -->"
 
 def main():
     hours = float(sys.argv[1])
-    program = os.path.join(TREE, "build", "release", "fengni-soak")
+    program = os.path.join(TREE, "build", "release", "tests", "fengni-soak")
     subprocess.run([program, "--hours", str(hours), "--checkpoint", TOTALS], check=True)
     with open(TOTALS, encoding="utf-8") as f:
         rows = [json.loads(line) for line in f if line.strip()]

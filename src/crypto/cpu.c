@@ -14,8 +14,8 @@ const struct fn_sm4_ops *fn_sm4_ops = &fn_sm4_portable;
 
 static bool same_name(const char *a, const char *b)
 {
-    size_t n = __builtin_strlen(a);
-    return n == __builtin_strlen(b) && memcmp(a, b, n) == 0;
+    while (*a && *a == *b) a++, b++;
+    return *a == *b;
 }
 
 fn_err fn_cpu_select(const char *name)

@@ -270,16 +270,18 @@ static void test_table(void **state)
         for (int j = 0; j < 16; j++) {
             struct fn_sm2_jacobian entry = lift(&fn_sm2_windows[i][j]);
             assert_same_point(&entry, &sum);
-            if (j < 15) sum = fn_point_add(&sum, &base);
+            if (j < 15) fn_point_add(&sum, &sum, &base);
         }
-        base = fn_point_double(&sum);
+        fn_point_double(&base, &sum);
     }
     base = lift(&fn_sm2_windows[0][0]);
-    struct fn_sm2_jacobian twice = fn_point_double(&base), sum = base;
+    struct fn_sm2_jacobian twice;
+    struct fn_sm2_jacobian sum = base;
+    fn_point_double(&twice, &base);
     for (int j = 0; j < 64; j++) {
         struct fn_sm2_jacobian entry = lift(&fn_sm2_odd[j]);
         assert_same_point(&entry, &sum);
-        sum = fn_point_add(&sum, &twice);
+        fn_point_add(&sum, &sum, &twice);
     }
 }
 
@@ -290,23 +292,23 @@ static void test_addition(void **state)
     struct fn_sm2_jacobian g3 = lift(&fn_sm2_windows[0][2]), none = {0}, minus = g, t;
     struct fn_sm2_fe zero = {{0}};
     minus.y = fn_fe_sub(zero, g.y);
-    t = fn_point_add(&g, &none);
+    fn_point_add(&t, &g, &none);
     assert_same_point(&t, &g);
-    t = fn_point_add(&none, &g);
+    fn_point_add(&t, &none, &g);
     assert_same_point(&t, &g);
-    t = fn_point_add(&none, &none);
+    fn_point_add(&t, &none, &none);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_double(&none);
+    fn_point_double(&t, &none);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_add(&g, &minus);
+    fn_point_add(&t, &g, &minus);
     assert_true(fn_fe_zero(t.z));
-    t = fn_point_add(&g, &g);
+    fn_point_add(&t, &g, &g);
     assert_same_point(&t, &g2);
-    t = fn_point_add(&t, &g); /* another Z on one side */
+    fn_point_add(&t, &t, &g); /* another Z on one side */
     assert_same_point(&t, &g3);
-    t = fn_point_add(&t, &minus);
+    fn_point_add(&t, &t, &minus);
     assert_same_point(&t, &g2);
-    t = fn_point_add(&t, &g2); /* equal points of different Z */
+    fn_point_add(&t, &t, &g2); /* equal points of different Z */
     g = lift(&fn_sm2_windows[0][3]);
     assert_same_point(&t, &g);
 }
@@ -324,13 +326,14 @@ static void test_multiples(void **state)
         edge(x, i);
         to_bytes(bytes, x);
         fn_scalar_load(&d, bytes);
-        struct fn_sm2_jacobian dg = fn_point_multiply_base(&d),
-                               other = fn_point_multiply(&d, &fn_sm2_windows[0][0]);
+        struct fn_sm2_jacobian dg, other;
+        fn_point_multiply_base(&dg, &d);
+        fn_point_multiply(&other, &d, &fn_sm2_windows[0][0]);
         assert_same_point(&dg, &other);
         static const struct fn_sm2_scalar zero = {{0}};
-        other = fn_point_multiply_public(&d, &zero, &fn_sm2_windows[0][4]);
+        fn_point_multiply_public(&other, &d, &zero, &fn_sm2_windows[0][4]);
         assert_same_point(&dg, &other);
-        other = fn_point_multiply_public(&zero, &d, &fn_sm2_windows[0][0]);
+        fn_point_multiply_public(&other, &zero, &d, &fn_sm2_windows[0][0]);
         assert_same_point(&dg, &other);
         if (fn_scalar_zero(&d)) {
             assert_true(fn_fe_zero(dg.z));
@@ -345,23 +348,107 @@ static void test_multiples(void **state)
             edge(x, (j * 7 + i) % EDGES);
             to_bytes(bytes, x);
             fn_scalar_load(&t, bytes);
-            struct fn_sm2_jacobian have = fn_point_multiply_public(&s, &t, &point);
-            struct fn_sm2_jacobian tp = fn_point_multiply(&t, &point);
+            struct fn_sm2_jacobian have;
+            fn_point_multiply_public(&have, &s, &t, &point);
+            struct fn_sm2_jacobian tp;
+            fn_point_multiply(&tp, &t, &point);
             t = fn_scalar_mul(&t, &d);
-            struct fn_sm2_jacobian want = fn_point_multiply_base(&t);
+            struct fn_sm2_jacobian want;
+            fn_point_multiply_base(&want, &t);
             assert_same_point(&tp, &want);
             t = fn_scalar_add(&t, &s);
-            want = fn_point_multiply_base(&t);
+            fn_point_multiply_base(&want, &t);
             assert_same_point(&have, &want);
         }
     }
 }
 
+static void scalar_of(struct fn_sm2_scalar *out, uint32_t value)
+{
+    uint8_t bytes[32] = {0};
+    fn_put_be32(bytes + 28, value);
+    fn_scalar_load(out, bytes);
+}
+
+/* e = r - x: with it r ‖ s is a signature if x is that of s·G + t·P. */
+static void fitting(uint8_t e[32], const struct fn_sm2_scalar *r, const uint8_t x[32])
+{
+    struct fn_sm2_scalar number;
+    fn_scalar_load(&number, x);
+    number = fn_scalar_sub(r, &number);
+    fn_scalar_store(e, &number);
+}
+
+/* Signatures whose R has x in [n, p): right ones, though e + x and x differ by a multiple of n. No known key
+ * makes them; the public key is chosen to fit: P = (R - s·G)/t. */
+static void test_x_above_order(void **state)
+{
+    (void)state;
+    static const struct fn_sm2_public points[] = {
+        {{0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+          0x72, 0x03, 0xdf, 0x6b, 0x21, 0xc6, 0x05, 0x2b, 0x53, 0xbb, 0xf4, 0x09, 0x39, 0xd5, 0x41, 0x27},
+         {0x13, 0x38, 0x2f, 0x1e, 0xc4, 0x59, 0xa2, 0xff, 0x2b, 0x0b, 0x5b, 0xdf, 0x5a, 0xd8, 0xf2, 0x52,
+          0x09, 0x35, 0x7b, 0x4c, 0x43, 0x33, 0x21, 0x9a, 0x04, 0xc5, 0xc0, 0x02, 0x1b, 0x13, 0xda, 0xa5}},
+        {{0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+          0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd},
+         {0x9f, 0x7a, 0x09, 0x14, 0x33, 0xa8, 0x1e, 0x3f, 0x21, 0x8f, 0x40, 0x5f, 0x79, 0x23, 0x55, 0xbf,
+          0x2a, 0xa9, 0x8b, 0x5f, 0xfa, 0x95, 0x98, 0x2f, 0x03, 0x87, 0x08, 0x00, 0x06, 0x52, 0x79, 0xa3}},
+    };
+    for (size_t i = 0; i < FN_COUNT(points); i++) {
+        struct fn_sm2_affine point, key;
+        struct fn_sm2_scalar r, s, t;
+        struct fn_sm2_jacobian sum;
+        struct fn_sm2_fe scratch;
+        struct fn_sm2_public pub;
+        uint8_t e[32], sig[64];
+        scalar_of(&r, 1000001);
+        scalar_of(&s, 77777);
+        fn_scalar_store(sig, &r);
+        fn_scalar_store(sig + 32, &s);
+        assert_int_equal(fn_point_load(&point, &points[i]), FN_OK);
+        t = fn_scalar_add(&r, &s);
+        t = fn_scalar_inverse(&t);
+        struct fn_sm2_scalar zero = {{0}}, minus = fn_scalar_sub(&zero, &s);
+        minus = fn_scalar_mul(&minus, &t);
+        fn_point_multiply_public(&sum, &minus, &t, &point);
+        fn_points_normalise(1, &key, &sum, &scratch);
+        fn_point_store(&pub, &key);
+        fitting(e, &r, points[i].x);
+        assert_int_equal(fn_sm2_verify(&pub, e, sig), FN_OK);
+        e[31] ^= 1;
+        assert_int_equal(fn_sm2_verify(&pub, e, sig), FN_E_SIGNATURE);
+    }
+}
+
+/* r + s = n makes t = 0, and s·G alone would give the r of a fitting e under every key. */
+static void test_key_does_not_count(void **state)
+{
+    (void)state;
+    struct fn_sm2_scalar r, s, zero = {{0}};
+    struct fn_sm2_jacobian sum;
+    struct fn_sm2_affine point;
+    struct fn_sm2_fe scratch;
+    struct fn_sm2_public pub;
+    uint8_t e[32], sig[64];
+    scalar_of(&r, 4711);
+    s = fn_scalar_sub(&zero, &r);
+    fn_scalar_store(sig, &r);
+    fn_scalar_store(sig + 32, &s);
+    fn_point_multiply_base(&sum, &s);
+    fn_points_normalise(1, &point, &sum, &scratch);
+    fn_point_store(&pub, &point);
+    fitting(e, &r, pub.x);
+    fn_point_store(&pub, &fn_sm2_windows[3][3]);
+    assert_int_equal(fn_sm2_verify(&pub, e, sig), FN_E_SIGNATURE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_field), cmocka_unit_test(test_limbs),    cmocka_unit_test(test_scalars),
-        cmocka_unit_test(test_table), cmocka_unit_test(test_addition), cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_field),         cmocka_unit_test(test_limbs),
+        cmocka_unit_test(test_scalars),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_addition),      cmocka_unit_test(test_multiples),
+        cmocka_unit_test(test_x_above_order), cmocka_unit_test(test_key_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,8 @@ static bool number(const char *text, size_t length, size_t at, size_t digits, in
     return true;
 }
 
+static bool leap(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
+
 fn_err fn_time_parse(fn_ms *t, const char *text, size_t length)
 {
     static const int8_t month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -79,7 +81,7 @@ fn_err fn_time_parse(fn_ms *t, const char *text, size_t length)
               number(text, length, 11, 2, &c.hour) && text[13] == ':' && number(text, length, 14, 2, &c.minute) &&
               text[16] == ':' && number(text, length, 17, 2, &c.second);
     if (!ok || c.month < 1 || c.month > 12 || c.day < 1 || c.day > month_days[c.month - 1] || c.hour > 23 || c.minute > 59 ||
-        c.second > 59)
+        c.second > 59 || (c.month == 2 && c.day == 29 && !leap(c.year)))
         return FN_FAIL(FN_E_FORMAT, "not an RFC 3339 time");
     size_t at = 19;
     if (text[at] == '.') {

@@ -37,13 +37,25 @@ static struct fn_err_cause *add(fn_err code, const char *file, int line)
     return cause;
 }
 
+/* A detail that was cut must not end inside a character. */
+static void detail(struct fn_err_cause *cause, const char *format, va_list args)
+{
+    char *d = cause->detail;
+    if (fn_format_v(d, FN_ERR_DETAIL, format, args) < FN_ERR_DETAIL) return;
+    size_t start = FN_ERR_DETAIL - 2;
+    while (start > FN_ERR_DETAIL - 5 && (d[start] & 0xc0) == 0x80) start--;
+    unsigned char lead = (unsigned char)d[start];
+    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (start + length > FN_ERR_DETAIL - 1) d[start] = 0;
+}
+
 fn_err fn_err_fail(fn_err code, const char *file, int line, const char *format, ...)
 {
     chain_length = 0;
     va_list args;
     va_start(args, format);
     struct fn_err_cause *cause = add(code, file, line);
-    fn_format_v(cause->detail, sizeof cause->detail, format, args);
+    detail(cause, format, args);
     va_end(args);
     return code;
 }
@@ -53,7 +65,7 @@ fn_err fn_err_wrap(fn_err code, const char *file, int line, const char *format, 
     va_list args;
     va_start(args, format);
     struct fn_err_cause *cause = add(code, file, line);
-    if (cause) fn_format_v(cause->detail, sizeof cause->detail, format, args);
+    if (cause) detail(cause, format, args);
     va_end(args);
     return code;
 }
@@ -71,6 +83,7 @@ static void put(struct sink *s, char c)
     s->n++;
 }
 
+/* pad is ' ' or '0' before the digits, '-' for spaces after them. */
 static void put_number(struct sink *s, unsigned long long value, unsigned base, int width, char pad, int negative)
 {
     char digits[24];
@@ -84,6 +97,19 @@ static void put_number(struct sink *s, unsigned long long value, unsigned base, 
     if (pad == '0')
         for (; width > length; width--) put(s, '0');
     while (n) put(s, digits[--n]);
+    if (pad == '-')
+        for (; width > length; width--) put(s, ' ');
+}
+
+static void put_text(struct sink *s, const char *text, int width, int precision, char pad)
+{
+    if (!text) text = "(null)";
+    int length = 0;
+    while ((precision < 0 || length < precision) && text[length]) length++;
+    if (pad != '-')
+        for (; width > length; width--) put(s, ' ');
+    for (int i = 0; i < length; i++) put(s, text[i]);
+    for (; width > length; width--) put(s, ' ');
 }
 
 size_t fn_format_v(char *out, size_t size, const char *format, va_list args)
@@ -97,7 +123,7 @@ size_t fn_format_v(char *out, size_t size, const char *format, va_list args)
         char pad = ' ';
         int width = 0, precision = -1, longs = 0;
         f++;
-        if (*f == '0') pad = *f++;
+        if (*f == '0' || *f == '-') pad = *f++;
         while (*f >= '0' && *f <= '9') width = width * 10 + (*f++ - '0');
         if (f[0] == '.' && f[1] == '*') {
             precision = va_arg(args, int);
@@ -105,13 +131,7 @@ size_t fn_format_v(char *out, size_t size, const char *format, va_list args)
         }
         for (; *f == 'l' || *f == 'z'; f++) longs += *f == 'z' ? 2 : 1;
         switch (*f) {
-        case 's': {
-            const char *text = va_arg(args, const char *);
-            if (!text) text = "(null)";
-            for (int i = 0; (precision < 0 || i < precision) && text[i]; i++, width--) put(&s, text[i]);
-            for (; width > 0; width--) put(&s, ' ');
-            break;
-        }
+        case 's': put_text(&s, va_arg(args, const char *), width, precision, pad); break;
         case 'c': put(&s, (char)va_arg(args, int)); break;
         case 'd':
         case 'i': {

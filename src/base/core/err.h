@@ -67,7 +67,8 @@ void fn_err_pass(fn_err code, const char *file, int line) __attribute__((cold));
         }                                                                                                    \
     } while (0)
 
-/* Formats like snprintf for %s %.*s %d %i %u %ld %lu %lld %llu %zu %x %lx %zx %02x %c %%; returns the length it wanted. */
+/* Formats like snprintf for %s %.*s %d %i %u %ld %lu %lld %llu %zu %x %lx %zx %c %%, with a width and the flag 0 or -; returns
+ * the length it wanted. */
 size_t fn_format(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 size_t fn_format_v(char *out, size_t size, const char *format, va_list args);
 

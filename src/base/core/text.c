@@ -142,7 +142,7 @@ bool fn_utf8_valid(struct fn_bytes text, size_t *bad_at)
     for (size_t i = 0; i < text.n;) {
         uint8_t c = text.p[i];
         size_t more = c < 0x80 ? 0 : c >= 0xc2 && c <= 0xdf ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 9;
-        if (more > text.n - i - 1) return *bad_at = i, false;
+        if (more == 9 || more > text.n - i - 1) return *bad_at = i, false;
         for (size_t k = 1; k <= more; k++)
             if ((text.p[i + k] & 0xc0) != 0x80) return *bad_at = i, false;
         uint8_t second = more ? text.p[i + 1] : 0;

@@ -58,7 +58,8 @@ enum fn_lang fn_lang(void);
 static inline const char *fn_say(struct fn_text text) { return fn_lang() == FN_LANG_EN ? text.en : text.zh; }
 #define FN_SAY(zh, en) (fn_lang() == FN_LANG_EN ? (en) : (zh))
 
-/* Prints the chain of this thread's last failure to standard error, or as one JSON object to standard output. */
+/* Prints the chain of this thread's last failure to standard error, or as one JSON object to standard output: JSON is printed
+ * one object a line, and an error is the last. */
 void fn_err_print(fn_err code, bool json);
 
 /* Progress of long work on standard error when it is a terminal (redrawn at most ten times a second); otherwise silent. */

@@ -37,7 +37,7 @@ static void fill_keys(size_t n, struct fn_sm2_private *keys, const struct fn_sm2
     FN_SCOPED_WIPE(factor);
     FN_SCOPED_WIPE(inverse);
     FN_SCOPED_WIPE(ready);
-    fn_sm2_variant()->multiply_base(n, points, d);
+    fn_sm2_engine->multiply_base(n, points, d);
     for (size_t i = 0; i < n; i++) {
         factor = fn_scalar_add(&d[i], &one);
         product[i] = i ? fn_scalar_mul(&product[i - 1], &factor) : factor;
@@ -177,7 +177,7 @@ fn_err fn_sm2_sign_with_nonce(const struct fn_sm2_private *key, const uint8_t no
     struct fn_sm2_affine point;
     FN_SCOPED_WIPE(k);
     FN_TRY(fn_sm2_given(&k, nonce));
-    fn_sm2_variant()->multiply_base(1, &point, &k);
+    fn_sm2_engine->multiply_base(1, &point, &k);
     if (!finish(key, &k, &point.x, e, sig)) return FN_FAIL(FN_E_ARGUMENT, "this nonce gives no signature");
     return FN_OK;
 }
@@ -197,7 +197,7 @@ fn_err fn_sm2_sign_batch(size_t n, const struct fn_sm2_sign_job *jobs, const str
     while (n) {
         size_t now = n < FN_SM2_LANES ? n : FN_SM2_LANES, done = 0;
         for (size_t i = 0; i < now; i++) FN_TRY(fn_sm2_draw(&k[i], rng, false));
-        fn_sm2_variant()->multiply_base(now, points, k);
+        fn_sm2_engine->multiply_base(now, points, k);
         /* A job that needs another nonce (2^-254) starts the next round. */
         while (done < now && finish(jobs[done].key, &k[done], &points[done].x, jobs[done].e, jobs[done].sig))
             done++;
@@ -227,7 +227,7 @@ fn_err fn_sm2_verify(const struct fn_sm2_public *pub, const uint8_t e[32], const
 {
     struct fn_sm2_check c;
     FN_TRY(prepare(&c, pub, e, sig));
-    fn_sm2_variant()->check(1, &c);
+    fn_sm2_engine->check(1, &c);
     if (!c.good) return FN_FAIL(FN_E_SIGNATURE, "R differs from r");
     return FN_OK;
 }
@@ -241,7 +241,7 @@ void fn_sm2_verify_batch(size_t n, struct fn_sm2_verify_job *jobs)
         jobs[i].result = prepare(&checks[count], jobs[i].pub, jobs[i].e, jobs[i].sig);
         if (!jobs[i].result) waiting[count++] = &jobs[i];
         if (count < FN_SM2_LANES && i + 1 < n) continue;
-        if (count) fn_sm2_variant()->check(count, checks);
+        if (count) fn_sm2_engine->check(count, checks);
         for (size_t j = 0; j < count; j++)
             if (!checks[j].good) waiting[j]->result = FN_FAIL(FN_E_SIGNATURE, "R differs from r");
         count = 0;
@@ -260,7 +260,7 @@ fn_err fn_sm2_multiply(struct fn_sm2_public *out, const uint8_t k[32], const str
     FN_SCOPED_WIPE(scratch);
     FN_TRY(fn_point_load(&point, p));
     fn_scalar_load(&scalar, k);
-    product = fn_point_multiply(&scalar, &point);
+    fn_point_multiply(&product, &scalar, &point);
     uint64_t infinite = fn_fe_zero(product.z);
     FN_PUBLIC(infinite);
     if (infinite) return FN_FAIL(FN_E_SM2_POINT, "the multiple is infinity");

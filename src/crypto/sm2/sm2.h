@@ -25,15 +25,18 @@ fn_err fn_sm2_generate(struct fn_sm2_private *key, const struct fn_rng *rng);
 fn_err fn_sm2_generate_batch(size_t n, struct fn_sm2_private *keys, const struct fn_rng *rng);
 /* From d; FN_E_SM2_PRIVATE unless 1 <= d <= n-2. */
 fn_err fn_sm2_private_load(struct fn_sm2_private *key, const uint8_t d[32]);
-/* Full public-key validation (GB/T 32918.1 6.2.1): coordinates below p, on the curve, not infinity. FN_E_SM2_POINT. */
+/* Full public-key validation (GB/T 32918.1 6.2.1): coordinates below p, on the curve, not infinity.
+ * FN_E_SM2_POINT. */
 fn_err fn_sm2_public_check(const struct fn_sm2_public *pub);
 
 /* Z (GB/T 32918.2 5.5). id of at most 8191 bytes. */
 fn_err fn_sm2_z(uint8_t z[32], const struct fn_sm2_public *pub, struct fn_bytes id);
 /* e = SM3(Z ‖ message), what sign and verify take. */
-fn_err fn_sm2_digest(uint8_t e[32], const struct fn_sm2_public *pub, struct fn_bytes id, struct fn_bytes message);
+fn_err fn_sm2_digest(uint8_t e[32], const struct fn_sm2_public *pub, struct fn_bytes id,
+                     struct fn_bytes message);
 
-fn_err fn_sm2_sign(const struct fn_sm2_private *key, const struct fn_rng *rng, const uint8_t e[32], uint8_t sig[64]);
+fn_err fn_sm2_sign(const struct fn_sm2_private *key, const struct fn_rng *rng, const uint8_t e[32],
+                   uint8_t sig[64]);
 /* The public key must have passed fn_sm2_public_check. FN_E_SIGNATURE on mismatch. */
 fn_err fn_sm2_verify(const struct fn_sm2_public *pub, const uint8_t e[32], const uint8_t sig[64]);
 struct fn_sm2_sign_job {
@@ -49,19 +52,21 @@ struct fn_sm2_verify_job {
 fn_err fn_sm2_sign_batch(size_t n, const struct fn_sm2_sign_job *jobs, const struct fn_rng *rng);
 void fn_sm2_verify_batch(size_t n, struct fn_sm2_verify_job *jobs);
 /* With a given nonce, for known-answer tests alone. */
-fn_err fn_sm2_sign_with_nonce(const struct fn_sm2_private *key, const uint8_t k[32], const uint8_t e[32], uint8_t sig[64]);
+fn_err fn_sm2_sign_with_nonce(const struct fn_sm2_private *key, const uint8_t k[32], const uint8_t e[32],
+                              uint8_t sig[64]);
 
-/* Encryption (GB/T 32918.4): C1 (point), C3 (SM3), C2 (n bytes). n >= 1. An all-zero KDF output repeats with a new nonce. */
+/* Encryption (GB/T 32918.4): C1 (point), C3 (SM3), C2 (n bytes). n >= 1. An all-zero KDF output repeats with
+ * a new nonce. */
 fn_err fn_sm2_encrypt(const struct fn_sm2_public *pub, const struct fn_rng *rng, const uint8_t *m, size_t n,
                       struct fn_sm2_public *c1, uint8_t c3[32], uint8_t *c2);
 /* FN_E_SM2_CIPHERTEXT on any mismatch; nothing is written to m before C3 was found right. */
-fn_err fn_sm2_decrypt(const struct fn_sm2_private *key, const struct fn_sm2_public *c1, const uint8_t c3[32], const uint8_t *c2,
-                      size_t n, uint8_t *m);
-fn_err fn_sm2_encrypt_with_nonce(const struct fn_sm2_public *pub, const uint8_t k[32], const uint8_t *m, size_t n,
-                                 struct fn_sm2_public *c1, uint8_t c3[32], uint8_t *c2);
+fn_err fn_sm2_decrypt(const struct fn_sm2_private *key, const struct fn_sm2_public *c1, const uint8_t c3[32],
+                      const uint8_t *c2, size_t n, uint8_t *m);
+fn_err fn_sm2_encrypt_with_nonce(const struct fn_sm2_public *pub, const uint8_t k[32], const uint8_t *m,
+                                 size_t n, struct fn_sm2_public *c1, uint8_t c3[32], uint8_t *c2);
 
-/* Key exchange (GB/T 32918.3): one call a side, once both ephemeral points are known. z_* as of fn_sm2_z, A = sponsor
- * (initiator). `confirm` (optional, may be NULL) receives S1/SB (prefix 02) and S2/SA (prefix 03). */
+/* Key exchange (GB/T 32918.3): one call a side, once both ephemeral points are known. z_* as of fn_sm2_z, A =
+ * sponsor (initiator). `confirm` (optional, may be NULL) receives S1/SB (prefix 02) and S2/SA (prefix 03). */
 struct fn_sm2_kex {
     bool sponsor;
     const struct fn_sm2_private *own, *own_ephemeral;
@@ -73,7 +78,8 @@ struct fn_sm2_kex_confirm {
 };
 fn_err fn_sm2_kex(const struct fn_sm2_kex *kex, uint8_t *key, size_t n, struct fn_sm2_kex_confirm *confirm);
 
-/* Scalar multiple k·P of a validated point, constant time; FN_E_SM2_POINT if the result is infinity. For protocols above. */
+/* Scalar multiple k·P of a validated point, constant time; FN_E_SM2_POINT if the result is infinity. For
+ * protocols above. */
 fn_err fn_sm2_multiply(struct fn_sm2_public *out, const uint8_t k[32], const struct fn_sm2_public *p);
 
 #endif

@@ -72,8 +72,8 @@ static bool encrypt(const struct fn_sm2_affine *pub, const struct fn_sm2_scalar 
         uint8_t block[32];
     } t;
     FN_SCOPED_WIPE(t);
-    t.products[0] = fn_point_multiply_base(k);
-    t.products[1] = fn_point_multiply(k, pub);
+    fn_point_multiply_base(&t.products[0], k);
+    fn_point_multiply(&t.products[1], k, pub);
     fn_points_normalise(2, t.points, t.products, t.scratch);
     fn_point_store(&t.shared, &t.points[1]);
     if (stream_empty(&t.shared, n)) return false;
@@ -106,10 +106,11 @@ fn_err fn_sm2_encrypt(const struct fn_sm2_public *pub, const struct fn_rng *rng,
     FN_SCOPED_WIPE(k);
     FN_TRY(check_length(n));
     FN_TRY(fn_point_load(&point, pub));
-    do {
+    for (int i = 0; i < 64; i++) { /* one byte needs another nonce once in 256 times */
         FN_TRY(fn_sm2_draw(&k, rng, false));
-    } while (!encrypt(&point, &k, m, n, c1, c3, c2));
-    return FN_OK;
+        if (encrypt(&point, &k, m, n, c1, c3, c2)) return FN_OK;
+    }
+    return FN_FAIL(FN_E_RANDOM_SOURCE, "64 empty key streams in a row");
 }
 
 fn_err fn_sm2_encrypt_with_nonce(const struct fn_sm2_public *pub, const uint8_t nonce[32], const uint8_t *m,

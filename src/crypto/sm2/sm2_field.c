@@ -1,3 +1,6 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-vectorize") /* as in sm2_point.c */
+#endif
 #include "crypto/sm2/sm2_internal.h"
 
 const struct fn_sm2_fe fn_sm2_p = {{FN_SM2_P0, FN_SM2_P1, FN_SM2_P2, FN_SM2_P3}};

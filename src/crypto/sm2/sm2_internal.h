@@ -57,17 +57,20 @@ void fn_point_store(struct fn_sm2_public *out, const struct fn_sm2_affine *in);
 /* n points to affine with one inversion; each Z other than 0. scratch has room for n elements. */
 void fn_points_normalise(size_t n, struct fn_sm2_affine *out, const struct fn_sm2_jacobian *in,
                          struct fn_sm2_fe *scratch);
-struct fn_sm2_jacobian fn_point_double(const struct fn_sm2_jacobian *a);
+/* out may be a or b in all of these. */
+void fn_point_double(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a);
 /* Complete: infinity, equal and opposite points included. Constant time. */
-struct fn_sm2_jacobian fn_point_add(const struct fn_sm2_jacobian *a, const struct fn_sm2_jacobian *b);
+void fn_point_add(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a,
+                  const struct fn_sm2_jacobian *b);
 
 /* k·G, constant time. */
-struct fn_sm2_jacobian fn_point_multiply_base(const struct fn_sm2_scalar *k);
+void fn_point_multiply_base(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *k);
 /* k·P, constant time. */
-struct fn_sm2_jacobian fn_point_multiply(const struct fn_sm2_scalar *k, const struct fn_sm2_affine *p);
+void fn_point_multiply(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *k,
+                       const struct fn_sm2_affine *p);
 /* s·G + t·P, variable time: public numbers alone. */
-struct fn_sm2_jacobian fn_point_multiply_public(const struct fn_sm2_scalar *s, const struct fn_sm2_scalar *t,
-                                                const struct fn_sm2_affine *p);
+void fn_point_multiply_public(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *s,
+                              const struct fn_sm2_scalar *t, const struct fn_sm2_affine *p);
 
 /* A signature whose numbers were checked: is x(s·G + t·P) = c modulo n? */
 struct fn_sm2_check {
@@ -76,18 +79,19 @@ struct fn_sm2_check {
     bool good;
 };
 
-/* What a variant for a certain processor replaces: the costly half of the batch forms. n is at most
+/* What an engine for a certain processor replaces: the costly half of the batch forms. n is at most
  * FN_SM2_LANES. */
 #define FN_SM2_LANES 32
-struct fn_sm2_variant {
+struct fn_sm2_engine {
     const char *name;
     /* out[i] = k[i]·G, each k other than 0, constant time. */
     void (*multiply_base)(size_t n, struct fn_sm2_affine *out, const struct fn_sm2_scalar *k);
     /* Sets good of each; variable time. */
     void (*check)(size_t n, struct fn_sm2_check *checks);
 };
-extern const struct fn_sm2_variant fn_sm2_portable;
-const struct fn_sm2_variant *fn_sm2_variant(void);
+extern const struct fn_sm2_engine fn_sm2_portable;
+/* Chosen once, when the process starts and before any thread; portable until then. */
+extern const struct fn_sm2_engine *fn_sm2_engine;
 
 /* A nonce, uniform in [1, n-1], or with `most` = n-2 a private key: numbers out of range are drawn again,
  * which tells nothing of the one that is kept. */

@@ -20,9 +20,10 @@ static fn_err peer_point(struct fn_sm2_public *out, const struct fn_sm2_kex *kex
     FN_TRY(fn_point_load(&p, kex->peer));
     FN_TRY(fn_point_load(&r, kex->peer_ephemeral));
     reduced_x(&x, kex->peer_ephemeral->x);
-    struct fn_sm2_jacobian a = fn_point_multiply_public(&zero, &x, &r),
-                           b = fn_point_multiply_public(&zero, &one, &p);
-    a = fn_point_add(&a, &b);
+    struct fn_sm2_jacobian a, b;
+    fn_point_multiply_public(&a, &zero, &x, &r);
+    fn_point_multiply_public(&b, &zero, &one, &p);
+    fn_point_add(&a, &a, &b);
     if (fn_fe_zero(a.z)) return FN_FAIL(FN_E_SM2_POINT, "the peer's keys cancel each other");
     fn_points_normalise(1, &p, &a, &scratch);
     fn_point_store(out, &p);

@@ -1,5 +1,9 @@
 /* Points of the curve y² = x³ - 3x + b. Exceptional cases of the addition formulas are either excluded by an
  * argument that stands where the formula is used, or computed and selected in constant time. */
+#if defined(__GNUC__) && !defined(__clang__)
+/* Limbs in vector registers make these formulas slower by a fifth. */
+#pragma GCC optimize("no-tree-vectorize")
+#endif
 #include "crypto/sm2/sm2_internal.h"
 
 static const struct fn_sm2_fe one = {{0x0000000000000001, 0x00000000ffffffff, 0, 0x0000000100000000}};
@@ -39,69 +43,66 @@ void fn_points_normalise(size_t n, struct fn_sm2_affine *out, const struct fn_sm
     }
 }
 
-static struct fn_sm2_jacobian pick(uint64_t mask, const struct fn_sm2_jacobian *a,
-                                   const struct fn_sm2_jacobian *b)
+/* *a = *b if the mask is all ones. */
+static void take_if(uint64_t mask, struct fn_sm2_jacobian *a, const struct fn_sm2_jacobian *b)
 {
-    return (struct fn_sm2_jacobian){fn_fe_pick(mask, a->x, b->x), fn_fe_pick(mask, a->y, b->y),
-                                    fn_fe_pick(mask, a->z, b->z)};
+    a->x = fn_fe_pick(mask, b->x, a->x);
+    a->y = fn_fe_pick(mask, b->y, a->y);
+    a->z = fn_fe_pick(mask, b->z, a->z);
 }
 
-/* With a = -3; infinity gives infinity, and no point has y = 0 as the order is odd. */
-struct fn_sm2_jacobian fn_point_double(const struct fn_sm2_jacobian *a)
+/* With a = -3; out may be a; infinity gives infinity, and no point has y = 0 as the order is odd. */
+void fn_point_double(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a)
 {
-    struct fn_sm2_jacobian out;
     struct fn_sm2_fe zz = fn_fe_sqr(a->z);
-    struct fn_sm2_fe y2 = fn_fe_add(a->y, a->y), y4 = fn_fe_sqr(y2);
-    struct fn_sm2_fe s = fn_fe_mul(y4, a->x);
     struct fn_sm2_fe m = fn_fe_mul(fn_fe_sub(a->x, zz), fn_fe_add(a->x, zz));
+    struct fn_sm2_fe y2 = fn_fe_add(a->y, a->y), y4 = fn_fe_sqr(y2), s = fn_fe_mul(y4, a->x);
+    out->z = fn_fe_mul(y2, a->z);
     m = fn_fe_add(fn_fe_add(m, m), m);
-    out.z = fn_fe_mul(y2, a->z);
-    out.x = fn_fe_sub(fn_fe_sqr(m), fn_fe_add(s, s));
-    out.y = fn_fe_sub(fn_fe_mul(m, fn_fe_sub(s, out.x)), fn_fe_half(fn_fe_sqr(y4)));
-    return out;
+    out->x = fn_fe_sub(fn_fe_sqr(m), fn_fe_add(s, s));
+    out->y = fn_fe_sub(fn_fe_mul(m, fn_fe_sub(s, out->x)), fn_fe_half(fn_fe_sqr(y4)));
 }
 
-/* a + b for different points, neither infinity; opposite points give infinity. For equal points the result is
- * wrong, and *equal (may be NULL) becomes all ones. */
-static struct fn_sm2_jacobian add_different(const struct fn_sm2_jacobian *a, const struct fn_sm2_jacobian *b,
-                                            uint64_t *equal)
+/* a + b for different points, neither infinity; opposite points give infinity. The result for equal points is
+ * wrong; the mask returned is all ones then. */
+static uint64_t add_different(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a,
+                              const struct fn_sm2_jacobian *b)
 {
-    struct fn_sm2_jacobian out;
     struct fn_sm2_fe aa = fn_fe_sqr(a->z), bb = fn_fe_sqr(b->z);
     struct fn_sm2_fe u = fn_fe_mul(a->x, bb), h = fn_fe_sub(fn_fe_mul(b->x, aa), u);
     struct fn_sm2_fe s = fn_fe_mul(a->y, fn_fe_mul(bb, b->z));
     struct fn_sm2_fe r = fn_fe_sub(fn_fe_mul(b->y, fn_fe_mul(aa, a->z)), s);
-    if (equal) *equal = fn_fe_zero(h) & fn_fe_zero(r);
     struct fn_sm2_fe hh = fn_fe_sqr(h), hhh = fn_fe_mul(hh, h), v = fn_fe_mul(u, hh);
-    out.x = fn_fe_sub(fn_fe_sub(fn_fe_sqr(r), hhh), fn_fe_add(v, v));
-    out.y = fn_fe_sub(fn_fe_mul(r, fn_fe_sub(v, out.x)), fn_fe_mul(s, hhh));
-    out.z = fn_fe_mul(fn_fe_mul(a->z, b->z), h);
-    return out;
+    out->z = fn_fe_mul(fn_fe_mul(a->z, b->z), h);
+    out->x = fn_fe_sub(fn_fe_sub(fn_fe_sqr(r), hhh), fn_fe_add(v, v));
+    out->y = fn_fe_sub(fn_fe_mul(r, fn_fe_sub(v, out->x)), fn_fe_mul(s, hhh));
+    return fn_fe_zero(h) & fn_fe_zero(r);
 }
 
 /* The same with b affine. */
-static struct fn_sm2_jacobian add_mixed(const struct fn_sm2_jacobian *a, const struct fn_sm2_affine *b,
-                                        uint64_t *equal)
+static uint64_t add_mixed(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a,
+                          const struct fn_sm2_affine *b)
 {
-    struct fn_sm2_jacobian out;
-    struct fn_sm2_fe aa = fn_fe_sqr(a->z);
+    struct fn_sm2_fe aa = fn_fe_sqr(a->z), s = a->y;
     struct fn_sm2_fe h = fn_fe_sub(fn_fe_mul(b->x, aa), a->x);
-    struct fn_sm2_fe r = fn_fe_sub(fn_fe_mul(b->y, fn_fe_mul(aa, a->z)), a->y);
-    if (equal) *equal = fn_fe_zero(h) & fn_fe_zero(r);
+    struct fn_sm2_fe r = fn_fe_sub(fn_fe_mul(b->y, fn_fe_mul(aa, a->z)), s);
     struct fn_sm2_fe hh = fn_fe_sqr(h), hhh = fn_fe_mul(hh, h), v = fn_fe_mul(a->x, hh);
-    out.x = fn_fe_sub(fn_fe_sub(fn_fe_sqr(r), hhh), fn_fe_add(v, v));
-    out.y = fn_fe_sub(fn_fe_mul(r, fn_fe_sub(v, out.x)), fn_fe_mul(a->y, hhh));
-    out.z = fn_fe_mul(a->z, h);
-    return out;
+    out->z = fn_fe_mul(a->z, h);
+    out->x = fn_fe_sub(fn_fe_sub(fn_fe_sqr(r), hhh), fn_fe_add(v, v));
+    out->y = fn_fe_sub(fn_fe_mul(r, fn_fe_sub(v, out->x)), fn_fe_mul(s, hhh));
+    return fn_fe_zero(h) & fn_fe_zero(r);
 }
 
-struct fn_sm2_jacobian fn_point_add(const struct fn_sm2_jacobian *a, const struct fn_sm2_jacobian *b)
+void fn_point_add(struct fn_sm2_jacobian *out, const struct fn_sm2_jacobian *a,
+                  const struct fn_sm2_jacobian *b)
 {
-    uint64_t equal, a_infinite = fn_fe_zero(a->z), b_infinite = fn_fe_zero(b->z);
-    struct fn_sm2_jacobian sum = add_different(a, b, &equal), twice = fn_point_double(a);
-    sum = pick(equal, &twice, &sum);
-    sum = pick(b_infinite, a, &sum);
-    return pick(a_infinite, b, &sum);
+    struct fn_sm2_jacobian sum, twice;
+    uint64_t equal = add_different(&sum, a, b);
+    fn_point_double(&twice, a);
+    take_if(equal, &sum, &twice);
+    take_if(fn_fe_zero(b->z), &sum, a);
+    take_if(fn_fe_zero(a->z), &sum, b);
+    *out = sum;
 }
 
 /* Booth's recoding: window i of k as a digit in [-16, 16], sum of digit·2^(5i) = k. */
@@ -128,15 +129,20 @@ static struct fn_sm2_fe negate_if(uint64_t mask, struct fn_sm2_fe a)
     return fn_fe_pick(mask, fn_fe_sub(zero, a), a);
 }
 
-/* table[digit - 1], every entry read; zeros for digit 0. words is the size of an entry. */
-static inline __attribute__((always_inline)) void select_entry(uint64_t *out, const uint64_t *table,
-                                                               size_t words, unsigned digit)
+/* table[digit - 1], every entry read; zeros for digit 0. `pairs` is the size of an entry in two words. */
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+static inline __attribute__((always_inline)) void select_entry(void *out, const void *table, int pairs,
+                                                               unsigned digit)
 {
-    for (size_t w = 0; w < words; w++) out[w] = 0;
-    for (unsigned j = 1; j <= 16; j++, table += words) {
-        uint64_t mask = fn_mask_zero(j ^ digit);
-        for (size_t w = 0; w < words; w++) out[w] |= table[w] & mask;
+    const pair *entry = table;
+    pair sum[6] = {{0}};
+    for (unsigned j = 1; j <= 16; j++, entry += pairs) {
+        uint64_t same = fn_mask_zero(j ^ digit);
+        pair mask = {same, same};
+        for (int i = 0; i < pairs; i++) sum[i] |= entry[i] & mask;
     }
+    for (int i = 0; i < pairs; i++) ((pair *)out)[i] = sum[i];
 }
 
 /* Windows are added from the lowest. Below the top one the sum so far is less than 2^(5i) in absolute value,
@@ -144,51 +150,57 @@ static inline __attribute__((always_inline)) void select_entry(uint64_t *out, co
  * opposite. At the top (term t = 2^255 or 2^256) equality means k = 2t modulo n, and 2^256 and 2^257 modulo n
  * are below 2^226, so that k has no top digit; opposite means k = 0. Left are sum = infinity and digit = 0,
  * which are selected. */
-struct fn_sm2_jacobian fn_point_multiply_base(const struct fn_sm2_scalar *k)
+void fn_point_multiply_base(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *k)
 {
-    struct fn_sm2_jacobian sum = {0};
+    struct fn_sm2_jacobian sum = {0}, next;
     struct fn_sm2_affine term;
     for (int i = 0; i < FN_SM2_WINDOWS; i++) {
         uint64_t negative;
         unsigned digit = booth(k, i, &negative);
-        select_entry(term.x.v, fn_sm2_windows[i][0].x.v, 8, digit);
+        select_entry(&term, fn_sm2_windows[i], sizeof term / sizeof(pair), digit);
         term.y = negate_if(negative, term.y);
-        struct fn_sm2_jacobian next = add_mixed(&sum, &term, NULL), first = {term.x, term.y, one};
-        next = pick(fn_fe_zero(sum.z), &first, &next);
-        sum = pick(fn_mask_zero(digit), &sum, &next);
+        add_mixed(&next, &sum, &term);
+        uint64_t first = fn_fe_zero(sum.z), some = ~fn_mask_zero(digit);
+        sum.x = fn_fe_pick(some, fn_fe_pick(first, term.x, next.x), sum.x);
+        sum.y = fn_fe_pick(some, fn_fe_pick(first, term.y, next.y), sum.y);
+        sum.z = fn_fe_pick(some, fn_fe_pick(first, one, next.z), sum.z);
     }
+    *out = sum;
+    fn_wipe(&sum, sizeof sum);
+    fn_wipe(&next, sizeof next);
     fn_wipe(&term, sizeof term);
-    return sum;
 }
 
 /* Digits are taken from the top: sum = 32·sum + digit·P. With sum = a·P both stay below n but for the last
  * step, so that 32a = digit modulo n only for a = digit = 0; in the last step 32a = n + digit with digit = -3
  * is possible (k = n - 6), and there the complete addition is used. */
-struct fn_sm2_jacobian fn_point_multiply(const struct fn_sm2_scalar *k, const struct fn_sm2_affine *p)
+void fn_point_multiply(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *k,
+                       const struct fn_sm2_affine *p)
 {
     struct fn_sm2_jacobian table[16], sum = {0}, term, next;
     table[0] = (struct fn_sm2_jacobian){p->x, p->y, one};
     for (int j = 1; j < 16; j += 2) {
-        table[j] = fn_point_double(&table[j / 2]);
-        if (j < 15) table[j + 1] = add_mixed(&table[j], p, NULL);
+        fn_point_double(&table[j], &table[j / 2]);
+        if (j < 15) add_mixed(&table[j + 1], &table[j], p);
     }
     for (int i = FN_SM2_WINDOWS - 1; i >= 0; i--) {
         uint64_t negative;
         unsigned digit = booth(k, i, &negative);
-        for (int j = 0; j < FN_SM2_WINDOW && i < FN_SM2_WINDOWS - 1; j++) sum = fn_point_double(&sum);
-        select_entry(term.x.v, table[0].x.v, 12, digit);
+        for (int j = 0; j < FN_SM2_WINDOW && i < FN_SM2_WINDOWS - 1; j++) fn_point_double(&sum, &sum);
+        select_entry(&term, table, sizeof term / sizeof(pair), digit);
         term.y = negate_if(negative, term.y);
         if (i == 0) {
-            sum = fn_point_add(&sum, &term);
+            fn_point_add(&sum, &sum, &term);
         } else {
-            next = add_different(&sum, &term, NULL);
-            next = pick(fn_fe_zero(sum.z), &term, &next);
-            sum = pick(fn_mask_zero(digit), &sum, &next);
+            add_different(&next, &sum, &term);
+            take_if(fn_fe_zero(sum.z), &next, &term);
+            take_if(~fn_mask_zero(digit), &sum, &next);
         }
     }
+    *out = sum;
+    fn_wipe(&sum, sizeof sum);
     fn_wipe(&term, sizeof term);
     fn_wipe(&next, sizeof next);
-    return sum;
 }
 
 /* Signed odd digits below 2^(width-1), at most one in any `width` places. Variable time. */
@@ -217,44 +229,44 @@ static int recode(int8_t digits[257], const struct fn_sm2_scalar *k, int width)
 /* Any two points, affine b taken with its sign; variable time. */
 static void accumulate_affine(struct fn_sm2_jacobian *sum, const struct fn_sm2_affine *b, bool negative)
 {
-    uint64_t equal;
+    struct fn_sm2_jacobian next;
     struct fn_sm2_affine term = {b->x, negate_if(0 - (uint64_t)negative, b->y)};
     if (fn_fe_zero(sum->z)) {
         *sum = (struct fn_sm2_jacobian){term.x, term.y, one};
         return;
     }
-    struct fn_sm2_jacobian next = add_mixed(sum, &term, &equal);
-    *sum = equal ? fn_point_double(sum) : next;
+    if (add_mixed(&next, sum, &term)) fn_point_double(&next, sum);
+    *sum = next;
 }
 
 static void accumulate(struct fn_sm2_jacobian *sum, const struct fn_sm2_jacobian *b, bool negative)
 {
-    uint64_t equal;
-    struct fn_sm2_jacobian term = {b->x, negate_if(0 - (uint64_t)negative, b->y), b->z};
+    struct fn_sm2_jacobian next, term = {b->x, negate_if(0 - (uint64_t)negative, b->y), b->z};
     if (fn_fe_zero(sum->z)) {
         *sum = term;
         return;
     }
-    struct fn_sm2_jacobian next = add_different(sum, &term, &equal);
-    *sum = equal ? fn_point_double(sum) : next;
+    if (add_different(&next, sum, &term)) fn_point_double(&next, sum);
+    *sum = next;
 }
 
 /* Both numbers in one chain of doublings, with the odd multiples of G from the table and those of P made
  * here. */
-struct fn_sm2_jacobian fn_point_multiply_public(const struct fn_sm2_scalar *s, const struct fn_sm2_scalar *t,
-                                                const struct fn_sm2_affine *p)
+void fn_point_multiply_public(struct fn_sm2_jacobian *out, const struct fn_sm2_scalar *s,
+                              const struct fn_sm2_scalar *t, const struct fn_sm2_affine *p)
 {
     int8_t s_digits[257], t_digits[257];
-    struct fn_sm2_jacobian odd[8] = {{p->x, p->y, one}}, twice = fn_point_double(&odd[0]), sum = {0};
-    for (int j = 1; j < 8; j++)
-        odd[j] = j == 1 ? add_mixed(&twice, p, NULL) : add_different(&odd[j - 1], &twice, NULL);
+    struct fn_sm2_jacobian odd[8] = {{p->x, p->y, one}}, twice, sum = {0};
+    fn_point_double(&twice, &odd[0]);
+    add_mixed(&odd[1], &twice, p);
+    for (int j = 2; j < 8; j++) add_different(&odd[j], &odd[j - 1], &twice);
     int s_length = recode(s_digits, s, 8), t_length = recode(t_digits, t, 5);
     for (int i = (s_length > t_length ? s_length : t_length) - 1; i >= 0; i--) {
-        sum = fn_point_double(&sum);
+        fn_point_double(&sum, &sum);
         int digit = t_digits[i];
         if (digit) accumulate(&sum, &odd[(digit < 0 ? -digit : digit) / 2], digit < 0);
         digit = s_digits[i];
         if (digit) accumulate_affine(&sum, &fn_sm2_odd[(digit < 0 ? -digit : digit) / 2], digit < 0);
     }
-    return sum;
+    *out = sum;
 }

@@ -110,6 +110,7 @@ fn_err fn_ccm_decrypt(const struct fn_sm4_key *key, struct fn_bytes nonce, struc
     mac_message(&m, key, nonce, aad, out, n, tag_size);
     fn_sm4_xor(m.sum, m.sum, mask, tag_size);
     bool good = fn_equal_ct(m.sum, received, tag_size);
+    FN_SM4_PUBLIC(good);
     fn_wipe(&m, sizeof m);
     fn_wipe(mask, sizeof mask);
     if (good) return FN_OK;

@@ -156,7 +156,7 @@ static fn_err new_session(struct fn_client *c, uint32_t *number)
 }
 
 /* Sends a request and waits for its response until a moment. */
-static fn_err exchange(struct fn_client *c, uint32_t session, uint32_t opens, uint16_t operation,
+static fn_err exchange(struct fn_client *c, uint64_t epoch, uint32_t session, uint32_t opens, uint16_t operation,
                        uint16_t count, struct fn_bytes items, int64_t until,
                        struct fn_client_response *response)
 {
@@ -166,6 +166,7 @@ static fn_err exchange(struct fn_client *c, uint32_t session, uint32_t opens, ui
     make_cond(&wake);
     r->wake = &wake;
     r->opens = opens;
+    if (epoch) r->epoch = epoch;
     fn_link_tend(c);
     fn_link_flush(c);
     while (!r->done && fn_link_now_ms() < until) wait_once(c, r, until);
@@ -217,14 +218,14 @@ static void pause_ms(struct fn_client *c, int64_t ms)
     enter(c);
 }
 
-static fn_err call(struct fn_client *c, uint32_t session, uint32_t opens, uint16_t operation, uint16_t count,
+static fn_err call(struct fn_client *c, uint64_t epoch, uint32_t session, uint32_t opens, uint16_t operation, uint16_t count,
                    struct fn_bytes items, struct fn_client_response *response)
 {
     int64_t until = fn_link_now_ms() + c->timeout_ms;
     bool busy = false;
     for (;;) {
         FN_TRY(check(c, session, count, items));
-        fn_err failed = exchange(c, session, opens, operation, count, items, until, response);
+        fn_err failed = exchange(c, epoch, session, opens, operation, count, items, until, response);
         if (failed == FN_E_TIMEOUT && busy) return FN_WRAP(FN_E_DEVICE_BUSY, "for %u ms", c->timeout_ms);
         FN_TRY(failed);
         if (response->status != FN_E_DEVICE_BUSY) return as_error(response);
@@ -236,31 +237,43 @@ static fn_err call(struct fn_client *c, uint32_t session, uint32_t opens, uint16
     }
 }
 
-fn_err fn_client_call(struct fn_client *client, uint32_t session, uint16_t operation, uint16_t count,
-                      struct fn_bytes items, struct fn_client_response *response)
+fn_err fn_client_call_in(struct fn_client *client, uint64_t epoch, uint32_t session, uint16_t operation, uint16_t count,
+                         struct fn_bytes items, struct fn_client_response *response)
 {
     memset(response, 0, sizeof *response);
     enter(client);
-    fn_err failed = call(client, session, 0, operation, count, items, response);
+    fn_err failed = call(client, epoch, session, 0, operation, count, items, response);
     leave(client);
     return failed;
 }
 
-fn_err fn_client_submit(struct fn_client *client, uint32_t session, uint16_t operation, uint16_t count,
-                        struct fn_bytes items, uint64_t token)
+fn_err fn_client_call(struct fn_client *client, uint32_t session, uint16_t operation, uint16_t count, struct fn_bytes items,
+                      struct fn_client_response *response)
+{
+    return fn_client_call_in(client, 0, session, operation, count, items, response);
+}
+
+fn_err fn_client_submit_in(struct fn_client *client, uint64_t epoch, uint32_t session, uint16_t operation, uint16_t count,
+                           struct fn_bytes items, uint64_t token)
 {
     struct request *r;
     enter(client);
     fn_err failed = check(client, session, count, items);
-    if (failed == FN_OK)
-        failed = fn_link_request(client, REQUEST_ASYNC, session, operation, count, items, &r);
+    if (failed == FN_OK) failed = fn_link_request(client, REQUEST_ASYNC, session, operation, count, items, &r);
     if (failed == FN_OK) {
         r->token = token;
+        if (epoch) r->epoch = epoch;
         fn_link_tend(client);
         fn_link_flush(client);
     }
     leave(client);
     return failed;
+}
+
+fn_err fn_client_submit(struct fn_client *client, uint32_t session, uint16_t operation, uint16_t count, struct fn_bytes items,
+                        uint64_t token)
+{
+    return fn_client_submit_in(client, 0, session, operation, count, items, token);
 }
 
 int fn_client_descriptor(struct fn_client *client)
@@ -313,7 +326,7 @@ fn_err fn_client_session_open(struct fn_client *client, uint32_t *session)
     enter(client);
     fn_err failed = new_session(client, &number);
     if (failed == FN_OK) {
-        failed = call(client, 0, number, FN_OP_SESSION_OPEN, 1, fn_bytes(NULL, 0), &response);
+        failed = call(client, 0, 0, number, FN_OP_SESSION_OPEN, 1, fn_bytes(NULL, 0), &response);
         struct session *s = &client->sessions[number - 1];
         if (failed == FN_OK && !s->established)
             failed = FN_WRAP(s->failure ? s->failure : FN_E_DEVICE_LOST, "the device opened no session");

@@ -41,7 +41,8 @@ struct fn_client_response {
     uint64_t token;
     uint16_t operation, count;
     fn_err status;         /* of the whole request; FN_E_DEVICE_LOST when repeating was not possible */
-    uint32_t retry_ms;     /* with FN_E_DEVICE_BUSY */
+    uint32_t retry_ms; /* with FN_E_DEVICE_BUSY */
+    uint64_t epoch;    /* of the connection that answered: of handles made by this request */
     struct fn_bytes items; /* count items, or the detail text */
     void *storage;
 };
@@ -49,6 +50,12 @@ struct fn_client_response {
  * connection's. */
 fn_err fn_client_submit(struct fn_client *client, uint32_t session, uint16_t operation, uint16_t count,
                         struct fn_bytes items, uint64_t token);
+/* The same for requests that name handles: they are sent only on the connection with this epoch, and answered with
+ * FN_E_KEY_HANDLE or FN_E_DEVICE_STEP when it is gone. epoch 0: any. */
+fn_err fn_client_submit_in(struct fn_client *client, uint64_t epoch, uint32_t session, uint16_t operation, uint16_t count,
+                           struct fn_bytes items, uint64_t token);
+fn_err fn_client_call_in(struct fn_client *client, uint64_t epoch, uint32_t session, uint16_t operation, uint16_t count,
+                         struct fn_bytes items, struct fn_client_response *response);
 /* Readable when a response may wait or the link wants attention: call fn_client_poll with time-out 0 until
  * FN_E_TIMEOUT. */
 int fn_client_descriptor(struct fn_client *client);

@@ -129,6 +129,7 @@ fn_err fn_link_request(struct fn_client *c, enum request_kind kind, uint32_t ses
         return FN_FAIL(FN_E_NO_MEMORY, "request of %zu bytes", size);
     }
     r->kind = kind;
+    r->epoch = c->epoch;
     r->session = session;
     r->frame_size = size;
     fn_put_be32(r->frame, (uint32_t)(size - 4));
@@ -181,6 +182,7 @@ void fn_link_drop(struct fn_client *c, struct request *r)
 static void finish(struct fn_client *c, struct request *r)
 {
     r->response.token = r->token;
+    r->response.epoch = c->epoch;
     unlist(c, r);
     r->done = true;
     nudge(c);
@@ -280,14 +282,14 @@ static bool answer_here(struct fn_client *c, struct request *r)
         return true;
     }
     uint16_t operation = fn_get_be16(r->frame + 4), count = fn_get_be16(r->frame + 6);
-    if (r->sends > 0) {
-        struct fn_bytes items =
-            fn_bytes(r->frame + FN_DEVICE_REQUEST_HEADER, r->frame_size - FN_DEVICE_REQUEST_HEADER);
+    if (r->epoch != c->epoch) {
+        struct fn_bytes items = fn_bytes(r->frame + FN_DEVICE_REQUEST_HEADER, r->frame_size - FN_DEVICE_REQUEST_HEADER);
         fn_err outlived = fn_items_outlive(operation, count, items);
         if (outlived != FN_OK) {
             finish_failed(c, r, outlived, "it died with the former connection to the device");
             return true;
         }
+        r->epoch = c->epoch;
     }
     if (r->session == 0) return false;
     const struct session *s = &c->sessions[r->session - 1];

@@ -34,6 +34,7 @@ struct request {
     unsigned sends;
     uint8_t *frame; /* whole request frame; the session number is set when it is sent */
     size_t frame_size;
+    uint64_t epoch;   /* handles named in it belong to this connection */
     uint32_t session; /* the client's number of it, 0 for the connection's own */
     uint32_t opens;   /* SESSION_OPEN: the number of the session that it opens */
     uint64_t token;

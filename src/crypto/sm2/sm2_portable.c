@@ -1,4 +1,4 @@
-/* The portable variant of the batch kernels, and the choice among variants. */
+/* The portable engine behind the batch forms. */
 #include "crypto/sm2/sm2_internal.h"
 
 static void multiply_base(size_t n, struct fn_sm2_affine *out, const struct fn_sm2_scalar *k)
@@ -7,7 +7,7 @@ static void multiply_base(size_t n, struct fn_sm2_affine *out, const struct fn_s
     struct fn_sm2_fe scratch[FN_SM2_LANES];
     FN_SCOPED_WIPE(points);
     FN_SCOPED_WIPE(scratch);
-    for (size_t i = 0; i < n; i++) points[i] = fn_point_multiply_base(&k[i]);
+    for (size_t i = 0; i < n; i++) fn_point_multiply_base(&points[i], &k[i]);
     fn_points_normalise(n, out, points, scratch);
 }
 
@@ -30,14 +30,12 @@ static bool x_matches(const struct fn_sm2_jacobian *point, const struct fn_sm2_s
 static void check(size_t n, struct fn_sm2_check *checks)
 {
     for (size_t i = 0; i < n; i++) {
-        struct fn_sm2_jacobian point = fn_point_multiply_public(&checks[i].s, &checks[i].t, &checks[i].p);
+        struct fn_sm2_jacobian point;
+        fn_point_multiply_public(&point, &checks[i].s, &checks[i].t, &checks[i].p);
         checks[i].good = x_matches(&point, &checks[i].c);
     }
 }
 
-const struct fn_sm2_variant fn_sm2_portable = {"portable", multiply_base, check};
+const struct fn_sm2_engine fn_sm2_portable = {"portable", multiply_base, check};
 
-const struct fn_sm2_variant *fn_sm2_variant(void)
-{
-    return &fn_sm2_portable;
-}
+const struct fn_sm2_engine *fn_sm2_engine = &fn_sm2_portable;

@@ -1,0 +1,92 @@
+#include "sdf/sdf_private.h"
+
+/* What each failure of ours is called in the standard. Not listed: SDR_UNKNOWERR. */
+static const struct {
+    fn_err from;
+    int to;
+} codes[] = {
+    {FN_OK, SDR_OK},
+    {FN_E_NO_MEMORY, SDR_NOBUFFER},
+    {FN_E_ARGUMENT, SDR_INARGERR},
+    {FN_E_TOO_LARGE, SDR_INARGERR},
+    {FN_E_TRUNCATED, SDR_INARGERR},
+    {FN_E_NOT_FOUND, SDR_KEYNOTEXIST},
+    {FN_E_EXISTS, SDR_KEYERR},
+    {FN_E_UNSUPPORTED, SDR_NOTSUPPORT},
+    {FN_E_STATE, SDR_STEPERR},
+    {FN_E_DENIED, SDR_PARDENY},
+    {FN_E_BUSY, SDR_COMMFAIL},
+    {FN_E_TIMEOUT, SDR_COMMFAIL},
+    {FN_E_CRYPTO_SELF_TEST, SDR_HARDFAIL},
+    {FN_E_SM2_POINT, SDR_INARGERR},
+    {FN_E_SM2_PRIVATE, SDR_INARGERR},
+    {FN_E_SIGNATURE, SDR_VERIFYERR},
+    {FN_E_TAG, SDR_MACERR},
+    {FN_E_SM2_CIPHERTEXT, SDR_ENCDATAERR},
+    {FN_E_CIPHER_LENGTH, SDR_INARGERR},
+    {FN_E_RANDOM_SOURCE, SDR_RANDERR},
+    {FN_E_RANDOM_LEFT, SDR_RANDERR},
+    {FN_E_SM2_KEX, SDR_SKOPERR},
+    {FN_E_RSA, SDR_ENCDATAERR},
+    {FN_E_FORMAT, SDR_INARGERR},
+    {FN_E_TRAILING, SDR_INARGERR},
+    {FN_E_IO, SDR_HARDFAIL},
+    {FN_E_DISK_FULL, SDR_HARDFAIL},
+    {FN_E_READ_ONLY, SDR_HARDFAIL},
+    {FN_E_CORRUPT, SDR_HARDFAIL},
+    {FN_E_CONNECTION, SDR_COMMFAIL},
+    {FN_E_DEVICE_STATE, SDR_HARDFAIL},
+    {FN_E_DEVICE_LOCKED, SDR_HARDFAIL},
+    {FN_E_DEVICE_EXCEPTION, SDR_HARDFAIL},
+    {FN_E_DEVICE_FRAME, SDR_COMMFAIL},
+    {FN_E_DEVICE_OPERATION, SDR_NOTSUPPORT},
+    {FN_E_DEVICE_VECTOR, SDR_INARGERR},
+    {FN_E_DEVICE_CLIENT, SDR_OPENDEVICE},
+    {FN_E_DEVICE_CANNOT, SDR_NOTSUPPORT},
+    {FN_E_DEVICE_STEP, SDR_STEPERR},
+    {FN_E_DEVICE_BUSY, SDR_COMMFAIL},
+    {FN_E_DEVICE_LOST, SDR_COMMFAIL},
+    {FN_E_KEY_NOT_FOUND, SDR_KEYNOTEXIST},
+    {FN_E_KEY_DESTROYED, SDR_KEYNOTEXIST},
+    {FN_E_KEY_STATE, SDR_KEYERR},
+    {FN_E_KEY_USAGE, SDR_KEYTYPEERR},
+    {FN_E_KEY_OWNER, SDR_PARDENY},
+    {FN_E_KEY_POLICY, SDR_PARDENY},
+    {FN_E_KEY_PASSWORD, SDR_PRKRERR},
+    {FN_E_KEY_RIGHT, SDR_PARDENY},
+    {FN_E_KEY_RETRY_LOCK, SDR_PRKRERR},
+    {FN_E_KEY_EXHAUSTED, SDR_KEYERR},
+    {FN_E_KEY_INDEX, SDR_KEYNOTEXIST},
+    {FN_E_KEY_ALGORITHM, SDR_KEYTYPEERR},
+    {FN_E_KEY_HANDLE, SDR_KEYNOTEXIST},
+    {FN_E_KEY_BLOB, SDR_KEYERR},
+    {FN_E_KEY_PAIR, SDR_KEYERR},
+    {FN_E_KEY_NONCE, SDR_INARGERR},
+    {FN_E_ANCHOR_OLD, SDR_KEYERR},
+    {FN_E_ANCHOR_OWNER, SDR_PARDENY},
+    {FN_E_FILE_SIZE, SDR_FILESIZEERR},
+    {FN_E_FILE_OFFSET, SDR_FILEOFSERR},
+    {FN_E_CLEAR_KEY, SDR_NOTSUPPORT},
+};
+
+int sdf_code(fn_err failed)
+{
+    for (size_t i = 0; i < FN_COUNT(codes); i++)
+        if (codes[i].from == failed) return codes[i].to;
+    return SDR_UNKNOWERR;
+}
+
+int sdf_bad_handle(const char *what)
+{
+    return sdf_code(FN_FAIL(FN_E_ARGUMENT, "not a live %s handle", what));
+}
+
+int sdf_bad_key(void)
+{
+    return sdf_code(FN_FAIL(FN_E_KEY_HANDLE, "not a live key of this session"));
+}
+
+int sdf_bad_argument(const char *what)
+{
+    return sdf_code(FN_FAIL(FN_E_ARGUMENT, "%s", what));
+}
