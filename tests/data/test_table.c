@@ -404,7 +404,7 @@ static void old_version(void **state)
 
 static void copy_file(const char *from, const char *to)
 {
-    char command[300];
+    char command[640];
     snprintf(command, sizeof command, "cp %s %s && rm -f %s-wal %s-shm", from, to, to, to);
     assert_int_equal(system(command), 0);
 }
