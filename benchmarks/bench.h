@@ -50,6 +50,6 @@ void bench_sm2(void);
 void bench_sm3(void);
 void bench_sm4(void);
 void bench_device(void);
-void bench_data(void) __attribute__((weak));
+void bench_data(void);
 
 #endif

@@ -165,6 +165,6 @@ int main(int argc, char **argv)
     bench_sm3();
     bench_sm4();
     bench_device();
-    if (bench_data) bench_data();
+    bench_data();
     return 0;
 }

@@ -14,13 +14,15 @@ static const struct part_row {
     const char *words[FN_WORDS_MOST];
     const char *folders[6];
     unsigned uid_offset;
+    bool drops; /* starts as we are, reads what only root may read, and becomes --uid by itself */
 } rows[] = {
     {.name = "device",
      .program = "fengni-device",
      .words = {"--dir", "%I/device", "--socket", "%I/run/device.sock", "--management",
-               "%I/run/management/device.sock"},
+               "%I/run/management/device.sock", "--unattended-key", "%I/unattended.key"},
      .folders = {"device", "run", "run/management"},
-     .uid_offset = 1},
+     .uid_offset = 1,
+     .drops = true},
 };
 
 static fn_err own_text(struct fn_instance_parts *parts, char *text)
@@ -72,12 +74,20 @@ static fn_err add_part(struct fn_instance_parts *parts, const struct part_row *r
     words[n++] = part->program;
     for (size_t i = 0; i < FN_WORDS_MOST - 1 && row->words[i]; i++)
         FN_TRY(fill_in(parts, row->words[i], instance, &words[n++]));
+    uid_t uid = (uid_t)fn_config_number(config, "instance.uid_base") + row->uid_offset;
+    if (parts->separate && row->drops) {
+        char *text;
+        FN_TRY(fn_heap_format(&text, "%u", (unsigned)uid));
+        FN_TRY(own_text(parts, text));
+        words[n++] = "--uid";
+        words[n++] = text;
+    }
     part->name = row->name;
     part->words = words;
     part->ready_timeout_ms = (int)fn_config_number(config, "instance.ready_timeout");
     part->stop_timeout_ms = (int)fn_config_number(config, "instance.stop_timeout");
-    if (parts->separate)
-        part->uid = part->gid = (uid_t)fn_config_number(config, "instance.uid_base") + row->uid_offset;
+    parts->owner[parts->count] = uid;
+    if (parts->separate && !row->drops) part->uid = part->gid = uid;
     parts->count++;
     return FN_OK;
 }
@@ -143,7 +153,7 @@ fn_err fn_instance_own(const struct fn_instance_parts *parts, const char *instan
         for (size_t k = 0; k < FN_COUNT(rows[i].folders) && rows[i].folders[k]; k++) {
             FN_SCOPED_HEAP char *path = NULL;
             FN_TRY(fn_heap_format(&path, "%s/%s", instance, rows[i].folders[k]));
-            FN_TRY(give(path, parts->part[i].uid, parts->part[i].gid, k == 0));
+            FN_TRY(give(path, parts->owner[i], parts->owner[i], k == 0));
         }
     return FN_OK;
 }

@@ -14,6 +14,7 @@
 
 #define FN_DEVICE_PROTOCOL_VERSION 1
 #define FN_DEVICE_FRAME_MOST       (1u << 20) /* of `length` */
+#define FN_DEVICE_RESPONSE_MOST    (2u << 20) /* of a response's `length`: items grow by tags, nonces and statuses */
 #define FN_DEVICE_VECTOR_MOST      4096u
 #define FN_DEVICE_OUTSTANDING_MOST 1024u /* requests without a response on one connection */
 #define FN_DEVICE_REQUEST_HEADER   28u   /* with the length field */
@@ -53,6 +54,9 @@ enum {
     FN_OPF_MANAGEMENT = 1 << 1, /* on the management socket only */
     FN_OPF_ANY_STATE = 1 << 2,  /* answered in every device state */
     FN_OPF_SINGLE = 1 << 3,     /* count must be 1 */
+    FN_OPF_GATHER = 1 << 4,     /* items of all connections run together */
+    FN_OPF_PROTECTS = 1 << 5,   /* makes new protection: active keys only, and counts as a use of the key */
+    FN_OPF_PRIVATE = 1 << 6,    /* needs the access right where the key has a password */
 };
 
 /* Layout letters, in order: B u8, H u16, W u32, Q u64, U uuid[16], D 32 bytes, v var = u32 length ‖ bytes, k key reference
@@ -84,28 +88,28 @@ enum {
     /* session keys; bits and algorithms as in GM/T 0018 6.3 */                                              \
     FN_OP(0x0030, SESSION_KEY_IPK, "kW", "vQ", FN_USE_WRAP, DISTRIBUTE, 0)                                   \
     FN_OP(0x0031, SESSION_KEY_EPK, "kW", "vQ", 0, DISTRIBUTE, 0)                                             \
-    FN_OP(0x0032, SESSION_KEY_ISK, "kv", "Q", FN_USE_UNWRAP, USE, 0)                                         \
-    FN_OP(0x0033, SESSION_KEY_KEK, "kWW", "vQ", FN_USE_WRAP, DISTRIBUTE, 0)                                  \
+    FN_OP(0x0032, SESSION_KEY_ISK, "kv", "Q", FN_USE_UNWRAP, USE, FN_OPF_PRIVATE)                                         \
+    FN_OP(0x0033, SESSION_KEY_KEK, "kWW", "vQ", FN_USE_WRAP, DISTRIBUTE, FN_OPF_PROTECTS)                                  \
     FN_OP(0x0034, SESSION_KEY_KEK_IN, "kWv", "Q", FN_USE_UNWRAP, USE, 0)                                     \
     FN_OP(0x0035, SESSION_KEY_CLEAR_IN, "v", "Q", 0, IMPORT, 0)                                              \
     FN_OP(0x0036, SESSION_KEY_DESTROY, "Q", "", 0, DESTROY, 0)                                               \
-    FN_OP(0x0037, AGREE_START, "kWv", "vvQ", FN_USE_AGREE, USE, 0)                                           \
+    FN_OP(0x0037, AGREE_START, "kWv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                                           \
     FN_OP(0x0038, AGREE_FINISH, "Qvvv", "Q", 0, USE, 0)                                                      \
-    FN_OP(0x0039, AGREE_RESPOND, "kWvvvv", "vvQ", FN_USE_AGREE, USE, 0)                                      \
-    FN_OP(0x003a, ENVELOPE_EXCHANGE, "kkv", "v", FN_USE_UNWRAP, DISTRIBUTE, 0)                               \
+    FN_OP(0x0039, AGREE_RESPOND, "kWvvvv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                                      \
+    FN_OP(0x003a, ENVELOPE_EXCHANGE, "kkv", "v", FN_USE_UNWRAP, DISTRIBUTE, FN_OPF_PRIVATE)                               \
     /* vectors of work */                                                                                    \
-    FN_OP(0x0040, SIGN, "kD", "v", FN_USE_SIGN, USE, 0)                                                      \
-    FN_OP(0x0041, VERIFY, "kDv", "", FN_USE_VERIFY, NONE, 0)                                                 \
-    FN_OP(0x0042, PK_ENCRYPT, "kv", "v", FN_USE_ENCRYPT, NONE, 0)                                            \
-    FN_OP(0x0043, PK_DECRYPT, "kv", "v", FN_USE_DECRYPT, USE, 0)                                             \
-    FN_OP(0x0044, RSA_PUBLIC, "kv", "v", 0, NONE, 0)                                                         \
-    FN_OP(0x0045, RSA_PRIVATE, "kv", "v", FN_USE_SIGN, USE, 0)                                               \
-    FN_OP(0x0046, ENCRYPT, "kWvv", "vv", FN_USE_ENCRYPT, USE, 0)                                             \
-    FN_OP(0x0047, DECRYPT, "kWvv", "vv", FN_USE_DECRYPT, USE, 0)                                             \
-    FN_OP(0x0048, MAC, "kWvv", "vv", FN_USE_MAC, USE, 0)                                                     \
-    FN_OP(0x0049, HASH, "Wv", "v", 0, NONE, 0)                                                               \
-    FN_OP(0x004a, AEAD_ENCRYPT, "kWvvv", "vvvW", FN_USE_ENCRYPT, USE, 0)                                      \
-    FN_OP(0x004b, AEAD_DECRYPT, "kWvvvv", "v", FN_USE_DECRYPT, USE, 0)                                       \
+    FN_OP(0x0040, SIGN, "kD", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE)                                                      \
+    FN_OP(0x0041, VERIFY, "kDv", "", FN_USE_VERIFY, NONE, FN_OPF_GATHER)                                                 \
+    FN_OP(0x0042, PK_ENCRYPT, "kv", "v", FN_USE_ENCRYPT, NONE, FN_OPF_GATHER)                                            \
+    FN_OP(0x0043, PK_DECRYPT, "kv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER | FN_OPF_PRIVATE)                                             \
+    FN_OP(0x0044, RSA_PUBLIC, "kv", "v", 0, NONE, FN_OPF_GATHER)                                                         \
+    FN_OP(0x0045, RSA_PRIVATE, "kv", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE)                                               \
+    FN_OP(0x0046, ENCRYPT, "kWvv", "vv", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                             \
+    FN_OP(0x0047, DECRYPT, "kWvv", "vv", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                                             \
+    FN_OP(0x0048, MAC, "kWvv", "vv", FN_USE_MAC, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                                     \
+    FN_OP(0x0049, HASH, "Wv", "v", 0, NONE, FN_OPF_GATHER)                                                               \
+    FN_OP(0x004a, AEAD_ENCRYPT, "kWvvv", "vvvW", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                      \
+    FN_OP(0x004b, AEAD_DECRYPT, "kWvvvv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                                       \
     /* multi-part: kind B (enum fn_multipart), key, algorithm, start value, aad, total length, tag */        \
     FN_OP(0x0050, PART_START, "BkWvvQv", "", 0, USE, FN_OPF_SINGLE)                                          \
     FN_OP(0x0051, PART_UPDATE, "Bv", "v", 0, NONE, FN_OPF_SINGLE)                                            \

@@ -371,8 +371,10 @@ static fn_err write_values(struct resealing *r, const struct fn_dstore_overlay *
     const struct fn_dstore_node *node;
     uint64_t position;
     uint8_t *unused;
-    /* The room is fixed from here on: pointers into it stand in the batch. */
-    FN_TRY(fn_buf_reserve(&r->plain, FN_RECORD_VALUE_MOST + FN_DSTORE_TAG, &unused));
+    /* The room is fixed from here on: pointers into it stand in the batch. It takes the largest value, or all
+     * of them. */
+    uint64_t all = r->to->size - r->to->values_at, most = FN_RECORD_VALUE_MOST + FN_DSTORE_TAG;
+    FN_TRY(fn_buf_reserve(&r->plain, (size_t)(all < most ? all : most), &unused));
     struct merge m = merge_begin(r->old, changes);
     while (merge_next(&m, &node, &position)) {
         if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))

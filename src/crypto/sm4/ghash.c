@@ -6,9 +6,10 @@
  * one.
  *
  * 32 × 32 bits are multiplied without carries by integer multiplication "with holes": each factor is taken
- * apart into four that keep every fourth bit. A product of two such has at most 8 terms in a digit of four
- * bits, so that the lowest bit of each digit is the sum modulo 2. Karatsuba's method on two levels makes 9
- * such products of 128 × 128 bits. Two blocks go side by side in a vector and up to eight share one
+ * apart into four numbers that keep every fourth bit, in digits of four bits. A product of two such has at
+ * most 8 terms in a digit, so that the lowest bit of each digit is the sum modulo 2. Karatsuba's method on
+ * two levels makes nine products of these sixteen, and on two more levels nine 32-bit products of 128 × 128
+ * bits: 81 multiplications a block. Two blocks go side by side in a vector and up to eight share one
  * reduction: Y' = (Y ⊕ X1)·H^n ⊕ X2·H^(n−1) ⊕ … ⊕ Xn·H. */
 #include "crypto/sm4/sm4_impl.h"
 
@@ -33,7 +34,8 @@ static inline __attribute__((always_inline)) two multiply(two a, two b)
 #endif
 }
 
-/* The nine factors of Karatsuba's method; the upper halves of the lanes hold what multiply() ignores. */
+/* The nine 32-bit factors of Karatsuba's method on two levels; the upper halves of the lanes hold what
+ * multiply() ignores. */
 static inline __attribute__((always_inline)) void factors(two f[TERMS], two high, two low)
 {
     two x3 = high >> 32, x2 = high, x1 = low >> 32, x0 = low;
@@ -48,35 +50,49 @@ static inline __attribute__((always_inline)) void factors(two f[TERMS], two high
     f[8] = f[2] ^ f[5];
 }
 
-/* Both lanes together: 64 × 64 bits from the products of the low parts, the high parts and the sums. */
+/* 64 × 64 bits from the products of the low parts, the high parts and the sums. */
 static inline struct number join(uint64_t low, uint64_t high, uint64_t sum)
 {
     uint64_t middle = sum ^ low ^ high;
     return (struct number){high ^ middle >> 32, low ^ middle << 32};
 }
 
-static const two digit[4] = {
-    {0x1111111111111111, 0x1111111111111111},
-    {0x2222222222222222, 0x2222222222222222},
-    {0x4444444444444444, 0x4444444444444444},
-    {0x8888888888888888, 0x8888888888888888},
-};
+/* The lowest bit of each digit. */
+static const two digits = {0x1111111111111111, 0x1111111111111111};
 
-/* Sum over the pairs of x[i] * h[i]; h taken apart already. */
-static inline __attribute__((always_inline)) two products(size_t pairs, const two x[][TERMS],
-                                                          const two h[][TERMS][4], int term)
+/* A 32-bit factor as a0 + a1·x + a2·x² + a3·x³, where each a has only digits of 0 and 1, and the sums that
+ * Karatsuba's method needs of them. */
+static inline __attribute__((always_inline)) void spread(two a[TERMS], two f)
 {
-    two sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0};
+    a[0] = f & digits;
+    a[1] = f >> 1 & digits;
+    a[2] = a[0] ^ a[1];
+    a[3] = f >> 2 & digits;
+    a[4] = f >> 3 & digits;
+    a[5] = a[3] ^ a[4];
+    a[6] = a[0] ^ a[3];
+    a[7] = a[1] ^ a[4];
+    a[8] = a[2] ^ a[5];
+}
+
+/* Sum over the pairs of x[i] * h[i]; h is taken apart already. Only the last step throws the upper bits of
+ * the digits away. */
+static inline __attribute__((always_inline)) two products(size_t pairs, const two x[][TERMS],
+                                                          const two h[][TERMS][TERMS], int term)
+{
+    two p[TERMS] = {{0}};
     for (size_t i = 0; i < pairs; i++) {
         const two *b = h[i][term];
-        two a0 = x[i][term] & digit[0], a1 = x[i][term] & digit[1];
-        two a2 = x[i][term] & digit[2], a3 = x[i][term] & digit[3];
-        sum0 ^= multiply(a0, b[0]) ^ multiply(a1, b[3]) ^ multiply(a2, b[2]) ^ multiply(a3, b[1]);
-        sum1 ^= multiply(a0, b[1]) ^ multiply(a1, b[0]) ^ multiply(a2, b[3]) ^ multiply(a3, b[2]);
-        sum2 ^= multiply(a0, b[2]) ^ multiply(a1, b[1]) ^ multiply(a2, b[0]) ^ multiply(a3, b[3]);
-        sum3 ^= multiply(a0, b[3]) ^ multiply(a1, b[2]) ^ multiply(a2, b[1]) ^ multiply(a3, b[0]);
+        two a[TERMS];
+        spread(a, x[i][term]);
+        for (int k = 0; k < TERMS; k++) p[k] ^= multiply(a[k], b[k]);
     }
-    return (sum0 & digit[0]) | (sum1 & digit[1]) | (sum2 & digit[2]) | (sum3 & digit[3]);
+    /* Coefficients of x^0 … x^6; those of x^4 … x^6 are one digit further left. */
+    two middle0 = p[6] ^ p[0] ^ p[3], middle2 = p[7] ^ p[1] ^ p[4];
+    two low1 = p[2] ^ p[0] ^ p[1], high1 = p[5] ^ p[3] ^ p[4];
+    two r3 = p[8] ^ p[6] ^ p[7] ^ low1 ^ high1, r2 = p[1] ^ middle0 ^ p[4] << 4;
+    two r1 = low1 ^ high1 << 4, r0 = p[0] ^ (p[3] ^ middle2) << 4;
+    return (r0 & digits) | (r1 & digits) << 1 | (r2 & digits) << 2 | (r3 & digits) << 3;
 }
 
 /* The 255-bit product c3 … c0 modulo x^128 + x^7 + x^2 + x + 1, all in reverse. */
@@ -93,18 +109,17 @@ static struct number reduce(uint64_t c3, uint64_t c2, uint64_t c1, uint64_t c0)
     return (struct number){c3, c2};
 }
 
-static void take_apart(two h[TERMS][4], two high, two low)
+static void take_apart(two h[TERMS][TERMS], two high, two low)
 {
     two f[TERMS];
     factors(f, high, low);
-    for (int t = 0; t < TERMS; t++)
-        for (int d = 0; d < 4; d++) h[t][d] = f[t] & digit[d];
+    for (int t = 0; t < TERMS; t++) spread(h[t], f[t]);
 }
 
 /* Lane by lane products of one pair, not yet added up. */
 static void multiply_pair(struct number out[2], two xh, two xl, two hh, two hl)
 {
-    two x[1][TERMS], h[1][TERMS][4], p[TERMS];
+    two x[1][TERMS], h[1][TERMS][TERMS], p[TERMS];
     factors(x[0], xh, xl);
     take_apart(h[0], hh, hl);
     for (int t = 0; t < TERMS; t++) p[t] = products(1, x, h, t);
@@ -140,7 +155,7 @@ void fn_ghash_init_portable(uint64_t h[16], const uint8_t hash_key[16])
 
 /* Powers taken apart: h[i] has H^(2i+2) and H^(2i+1). */
 struct parts {
-    two h[POWERS / 2][TERMS][4];
+    two h[POWERS / 2][TERMS][TERMS];
 };
 
 /* 2 · pairs blocks; the first power used is H^(2 pairs). */
@@ -166,7 +181,7 @@ blocks_by_pairs(size_t pairs, const struct parts *parts, struct number y, const 
 void fn_ghash_portable(const uint64_t h[16], uint8_t y[16], const uint8_t *in, size_t blocks)
 {
     if (!blocks) return;
-    struct parts parts;
+    FN_SM4_UNSET struct parts parts; /* what is used is filled below */
     size_t pairs = (blocks + 1) / 2 < POWERS / 2 ? (blocks + 1) / 2 : POWERS / 2;
     for (size_t i = 0; i < pairs; i++) {
         const uint64_t *p = h + 4 * i;
@@ -187,5 +202,5 @@ void fn_ghash_portable(const uint64_t h[16], uint8_t y[16], const uint8_t *in, s
     if (blocks) sum = blocks_by_pairs(blocks / 2, &parts, sum, in);
     fn_put_be64(y, sum.high);
     fn_put_be64(y + 8, sum.low);
-    fn_wipe(&parts, sizeof parts);
+    fn_wipe(&parts, pairs * sizeof parts.h[0]);
 }

@@ -13,6 +13,16 @@
 #define FN_SM4_PUBLIC(variable) ((void)0)
 #endif
 
+/* Large scratch that is filled before it is read; clearing it first would cost more than a short message. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define FN_SM4_UNSET __attribute__((uninitialized))
+#endif
+#endif
+#ifndef FN_SM4_UNSET
+#define FN_SM4_UNSET
+#endif
+
 /* Blocks that a mode gathers before it calls the parallel kernel; a multiple of every variant's lanes. */
 #define FN_SM4_CHUNK 64
 
@@ -70,12 +80,41 @@ static inline void fn_sm4_xor(uint8_t *out, const uint8_t *a, const uint8_t *b, 
     for (; i < n; i++) out[i] = a[i] ^ b[i];
 }
 
-/* Adds one to the 128-bit big-endian number. */
-static inline void fn_sm4_count(uint8_t counter[16])
+/* Sixteen bytes from two big-endian numbers in one store: the kernels load them as one soon after. */
+static inline void fn_sm4_put128(uint8_t *out, uint64_t high, uint64_t low)
 {
-    uint64_t low = fn_get_be64(counter + 8) + 1;
-    uint64_t high = fn_get_be64(counter) + (low == 0);
+    typedef uint64_t two __attribute__((vector_size(16)));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    two v = {__builtin_bswap64(high), __builtin_bswap64(low)};
+#else
+    two v = {high, low};
+#endif
+    memcpy(out, &v, 16);
+}
+
+/* n counter blocks from `counter` on, which moves on; all 128 bits count. */
+static inline void fn_sm4_counters(uint8_t *out, size_t n, uint8_t counter[16])
+{
+    uint64_t high = fn_get_be64(counter), low = fn_get_be64(counter + 8);
+    for (; n; n--, out += 16) {
+        fn_sm4_put128(out, high, low);
+        low++;
+        high += ~(low | -low) >> 63; /* low became 0; without a branch, for counters that are secret */
+        __asm__("" : "+r"(low));     /* nor may the compiler end the loop by comparing the counter */
+    }
     fn_put_be64(counter, high);
+    fn_put_be64(counter + 8, low);
+}
+
+/* The same where only the last 32 bits count (GCM). */
+static inline void fn_sm4_counters32(uint8_t *out, size_t n, uint8_t counter[16])
+{
+    uint64_t high = fn_get_be64(counter), low = fn_get_be64(counter + 8);
+    for (; n; n--, out += 16) {
+        fn_sm4_put128(out, high, low);
+        low = (low & 0xFFFFFFFF00000000) | (uint32_t)(low + 1);
+        __asm__("" : "+r"(low));
+    }
     fn_put_be64(counter + 8, low);
 }
 

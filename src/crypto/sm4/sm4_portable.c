@@ -1,5 +1,6 @@
-/* SM4 for any machine: 32 blocks at a time in 128-bit planes, one block at a time in 64-bit planes. */
+/* SM4 for any machine: 32 or 64 blocks at a time in 128-bit planes, one block at a time in 32-bit planes. */
 #include "crypto/sm4/sm4_impl.h"
+#include "crypto/sm4/sm4_sbox.h"
 
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -23,29 +24,36 @@ typedef uint8_t wide8 __attribute__((vector_size(16)));
                                : (wide32){__VA_ARGS__}))
 #endif
 
-/* A wide plane has byte p of 32 blocks in its 32-bit lane p. */
-#define SLICE         wide
-#define SLICE_FN(x)   wide_##x
-#define WIDE_ROT1(x)  ((wide)SHUFFLE((wide32)(x), (wide32)(x), 1, 2, 3, 0))
-#define WIDE_ROT2(x)  ((wide)SHUFFLE((wide32)(x), (wide32)(x), 2, 3, 0, 1))
-#define WIDE_ROT3(x)  ((wide)SHUFFLE((wide32)(x), (wide32)(x), 3, 0, 1, 2))
-#define SLICE_ROT1(x) WIDE_ROT1(x)
-#define SLICE_ROT2(x) WIDE_ROT2(x)
-#define SLICE_ROT3(x) WIDE_ROT3(x)
-#include "crypto/sm4/sm4_slice.h"
-#undef SLICE
-#undef SLICE_FN
-#undef SLICE_ROT1
-#undef SLICE_ROT2
-#undef SLICE_ROT3
+/* A wide plane has byte p (0 = most significant) of 32 blocks in its 32-bit lane p. A word rotated left by 8,
+ * 16, 24 bits takes byte p from byte p + 1, p + 2, p + 3. */
+static inline wide rot8(wide x)
+{
+    return (wide)SHUFFLE((wide32)x, (wide32)x, 1, 2, 3, 0);
+}
+static inline wide rot16(wide x)
+{
+    return (wide)SHUFFLE((wide32)x, (wide32)x, 2, 3, 0, 1);
+}
+static inline wide rot24(wide x)
+{
+    return (wide)SHUFFLE((wide32)x, (wide32)x, 3, 0, 1, 2);
+}
 
-/* A narrow plane has byte p of its block in bit 16p; what the other bits hold belongs to no block. */
-#define SLICE         uint64_t
-#define SLICE_FN(x)   narrow_##x
-#define SLICE_ROT1(x) ((x) >> 16 | (x) << 48)
-#define SLICE_ROT2(x) ((x) >> 32 | (x) << 32)
-#define SLICE_ROT3(x) ((x) >> 48 | (x) << 16)
-#include "crypto/sm4/sm4_slice.h"
+/* x0 ⊕= L(S(x1 ⊕ x2 ⊕ x3 ⊕ rk)), L(b) = b ⊕ b<<<2 ⊕ b<<<10 ⊕ b<<<18 ⊕ b<<<24 (GB/T 32907-2016 6.2). */
+static inline __attribute__((always_inline)) void wide_round(wide x0[8], const wide x1[8], const wide x2[8],
+                                                             const wide x3[8], const wide rk[8])
+{
+    wide b[8], u[8], t[8];
+#define INPUT(k) (x1[k] ^ x2[k] ^ x3[k] ^ rk[k])
+    FN_SM4_SBOX(wide, INPUT, b);
+#undef INPUT
+    /* u = b ⊕ b<<<8, so that b ⊕ b<<<24 = u<<<24 and the rest is (u ⊕ b<<<16)<<<2. */
+    for (int k = 0; k < 8; k++) u[k] = b[k] ^ rot8(b[k]);
+    for (int k = 0; k < 8; k++) t[k] = u[k] ^ rot16(b[k]);
+    x0[0] ^= rot24(u[0]) ^ rot8(t[6]);
+    x0[1] ^= rot24(u[1]) ^ rot8(t[7]);
+    for (int k = 2; k < 8; k++) x0[k] ^= rot24(u[k]) ^ t[k - 2];
+}
 
 #define LANES 32
 _Static_assert(FN_SM4_CHUNK % LANES == 0, "modes gather whole kernels");
@@ -55,15 +63,18 @@ struct wide_keys {
 };
 _Static_assert(sizeof(struct wide_keys) == sizeof(struct fn_sm4_lanes), "planes of all round keys");
 
-/* The slices compute S without its constants. What this leaves in the state is known beforehand: after round
- * i the new word lacks L(D3D3D3D3) = 4F4F4F4F, and the lack cancels itself four rounds later. All of it, and
- * 0x75 before the S-box, goes into the round keys; after 32 rounds nothing is left. */
+/* A word of four equal bytes. */
+#define BYTES(byte) (0x01010101u * (byte))
+
+/* The circuit computes S without its constants. What this leaves in the state is known beforehand: after
+ * round i the new word lacks L(D3D3D3D3) = 4F4F4F4F, and the lack cancels itself four rounds later. All of
+ * it, and 0x75 before the S-box, goes into the round keys; after 32 rounds nothing is left. */
 static uint32_t key_constant(int round)
 {
     uint32_t lack = 0;
     for (int j = round + 1; j < round + 4; j++)
         if (j / 4 % 2) lack ^= 0x4F4F4F4F;
-    return lack ^ 0x75757575;
+    return lack ^ BYTES(FN_SM4_SBOX_IN);
 }
 
 /* Rows of the 8 × 8 bit matrix in each byte column become its columns. */
@@ -100,7 +111,7 @@ static inline __attribute__((always_inline)) void turn_bytes(wide v[4])
     v[3] = (wide)SHUFFLE(ab1, cd1, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
-/* 32 blocks into the planes of their four words, and back. */
+/* 32 blocks into the planes of their four words, and back with the words in reverse order, as SM4 ends. */
 static void wide_read(wide x[4][8], const uint8_t *in)
 {
     for (int g = 0; g < 8; g++) {
@@ -117,25 +128,39 @@ static void wide_write(wide x[4][8], uint8_t *out)
     for (int w = 0; w < 4; w++) transpose_bits(x[w]);
     for (int g = 0; g < 8; g++) {
         wide v[4];
-        for (int w = 0; w < 4; w++) v[w] = x[w][g];
+        for (int w = 0; w < 4; w++) v[w] = x[3 - w][g];
         turn_bytes(v); /* (w, p b) to (p, b w) */
         turn_bytes(v); /* to (b, w p) */
         memcpy(out + 64 * g, v, 64);
     }
 }
 
+/* Four rounds of the groups of 32 blocks in x. The rounds of one group wait for each other most of the time,
+ * those of two groups fill each other's gaps. */
+#define FOUR_ROUNDS(groups, x, rk)                                                                           \
+    do {                                                                                                     \
+        for (int g = 0; g < (groups); g++) wide_round((x)[g][0], (x)[g][1], (x)[g][2], (x)[g][3], (rk)[0]);  \
+        for (int g = 0; g < (groups); g++) wide_round((x)[g][1], (x)[g][2], (x)[g][3], (x)[g][0], (rk)[1]);  \
+        for (int g = 0; g < (groups); g++) wide_round((x)[g][2], (x)[g][3], (x)[g][0], (x)[g][1], (rk)[2]);  \
+        for (int g = 0; g < (groups); g++) wide_round((x)[g][3], (x)[g][0], (x)[g][1], (x)[g][2], (rk)[3]);  \
+    } while (0)
+
 static void wide_crypt(const struct wide_keys *keys, const uint8_t *in, uint8_t *out)
 {
-    wide x[4][8], y[4][8];
-    wide_read(x, in);
-    for (int r = 0; r < 32; r += 4) {
-        wide_round(x[0], x[1], x[2], x[3], keys->rk[r]);
-        wide_round(x[1], x[2], x[3], x[0], keys->rk[r + 1]);
-        wide_round(x[2], x[3], x[0], x[1], keys->rk[r + 2]);
-        wide_round(x[3], x[0], x[1], x[2], keys->rk[r + 3]);
-    }
-    for (int w = 0; w < 4; w++) memcpy(y[w], x[3 - w], sizeof y[w]);
-    wide_write(y, out);
+    FN_SM4_UNSET wide x[1][4][8];
+    wide_read(x[0], in);
+    for (int r = 0; r < 32; r += 4) FOUR_ROUNDS(1, x, &keys->rk[r]);
+    wide_write(x[0], out);
+}
+
+static void wide_crypt_two(const struct wide_keys *keys, const uint8_t *in, uint8_t *out)
+{
+    FN_SM4_UNSET wide x[2][4][8];
+    wide_read(x[0], in);
+    wide_read(x[1], in + 16 * LANES);
+    for (int r = 0; r < 32; r += 4) FOUR_ROUNDS(2, x, &keys->rk[r]);
+    wide_write(x[0], out);
+    wide_write(x[1], out + 16 * LANES);
 }
 
 /* The planes of a word that is the same in all lanes. */
@@ -168,9 +193,16 @@ static void load_each(struct fn_sm4_lanes *l, size_t n, const struct fn_sm4_key 
 static void run(const struct fn_sm4_lanes *l, const uint8_t *in, uint8_t *out, size_t blocks)
 {
     const struct wide_keys *keys = (const struct wide_keys *)(const void *)l->planes;
-    for (; blocks >= LANES; blocks -= LANES, in += 16 * LANES, out += 16 * LANES) wide_crypt(keys, in, out);
+    for (; blocks >= 2 * LANES; blocks -= 2 * LANES, in += 32 * LANES, out += 32 * LANES)
+        wide_crypt_two(keys, in, out);
+    if (blocks >= LANES) {
+        wide_crypt(keys, in, out);
+        blocks -= LANES;
+        in += 16 * LANES;
+        out += 16 * LANES;
+    }
     if (!blocks) return;
-    _Alignas(16) uint8_t part[16 * LANES];
+    FN_SM4_UNSET _Alignas(16) uint8_t part[16 * LANES];
     memcpy(part, in, 16 * blocks);
     memset(part + 16 * blocks, 0, sizeof part - 16 * blocks);
     wide_crypt(keys, part, part);
@@ -178,49 +210,40 @@ static void run(const struct fn_sm4_lanes *l, const uint8_t *in, uint8_t *out, s
     fn_wipe(part, sizeof part);
 }
 
-/* Byte p of the word (0 = most significant) to bits 16p. */
-static inline uint64_t spread(uint32_t word)
+/* The S-box without its constants on the four bytes of a word. Its planes are the word shifted right: only
+ * bits 0, 8, 16 and 24 of each count. */
+static inline __attribute__((always_inline)) uint32_t narrow_sbox(uint32_t w)
 {
-    uint64_t v = __builtin_bswap32(word);
-    v = (v | v << 16) & 0x0000FFFF0000FFFF;
-    return (v | v << 8) & 0x00FF00FF00FF00FF;
+    uint32_t s[8];
+#define INPUT(k) (w >> (k))
+    FN_SM4_SBOX(uint32_t, INPUT, s);
+#undef INPUT
+#define BIT(k) (s[k] & 0x01010101)
+    uint32_t low = (BIT(0) + 2 * BIT(1)) + 4 * (BIT(2) + 2 * BIT(3));
+    uint32_t high = (BIT(4) + 2 * BIT(5)) + 4 * (BIT(6) + 2 * BIT(7));
+#undef BIT
+    return low + (high << 4);
 }
 
-static inline uint32_t gather(const uint64_t planes[8])
+static inline __attribute__((always_inline)) uint32_t narrow_round(uint32_t x0, uint32_t w)
 {
-    uint64_t v = 0;
-    for (int k = 0; k < 8; k++) v |= (planes[k] & 0x0001000100010001) << k;
-    v = (v | v >> 8) & 0x0000FFFF0000FFFF;
-    return __builtin_bswap32((uint32_t)(v | v >> 16));
-}
-
-static inline __attribute__((always_inline)) void narrow_planes(uint64_t planes[8], uint32_t word)
-{
-    uint64_t v = spread(word);
-    for (int k = 0; k < 8; k++) planes[k] = v >> k;
-}
-
-static inline __attribute__((always_inline)) void
-narrow_step(uint64_t x0[8], const uint64_t x1[8], const uint64_t x2[8], const uint64_t x3[8], uint32_t rk)
-{
-    uint64_t planes[8];
-    narrow_planes(planes, rk);
-    narrow_round(x0, x1, x2, x3, planes);
+    uint32_t b = narrow_sbox(w);
+    return x0 ^ b ^ fn_rotl32(b, 2) ^ fn_rotl32(b, 10) ^ fn_rotl32(b, 18) ^ fn_rotl32(b, 24);
 }
 
 static void one(const struct fn_sm4_key *key, bool decrypt, const uint8_t in[16], uint8_t out[16])
 {
-    uint64_t x[4][8];
-    for (int w = 0; w < 4; w++) narrow_planes(x[w], fn_get_be32(in + 4 * w));
-    int step = decrypt ? -1 : 1;
-    const uint32_t *rk = decrypt ? key->rk + 31 : key->rk;
-    for (int r = 0; r < 32; r += 4, rk += 4 * step) {
-        narrow_step(x[0], x[1], x[2], x[3], rk[0] ^ key_constant(r));
-        narrow_step(x[1], x[2], x[3], x[0], rk[step] ^ key_constant(r + 1));
-        narrow_step(x[2], x[3], x[0], x[1], rk[2 * step] ^ key_constant(r + 2));
-        narrow_step(x[3], x[0], x[1], x[2], rk[3 * step] ^ key_constant(r + 3));
+    uint32_t x[4];
+    for (int w = 0; w < 4; w++) x[w] = fn_get_be32(in + 4 * w);
+    for (int r = 0; r < 32; r++) {
+        uint32_t rk = key->rk[decrypt ? 31 - r : r] ^ key_constant(r);
+        uint32_t next = narrow_round(x[0], x[1] ^ x[2] ^ x[3] ^ rk);
+        x[0] = x[1];
+        x[1] = x[2];
+        x[2] = x[3];
+        x[3] = next;
     }
-    for (int w = 0; w < 4; w++) fn_put_be32(out + 4 * w, gather(x[3 - w]));
+    for (int w = 0; w < 4; w++) fn_put_be32(out + 4 * w, x[3 - w]);
 }
 
 static void schedule_one(struct fn_sm4_key *key, const uint8_t k[FN_SM4_KEY])
@@ -228,10 +251,8 @@ static void schedule_one(struct fn_sm4_key *key, const uint8_t k[FN_SM4_KEY])
     uint32_t x[4];
     for (int i = 0; i < 4; i++) x[i] = fn_get_be32(k + 4 * i) ^ fn_sm4_fk[i];
     for (int r = 0; r < 32; r++) {
-        uint64_t planes[8];
-        narrow_planes(planes, x[(r + 1) % 4] ^ x[(r + 2) % 4] ^ x[(r + 3) % 4] ^ fn_sm4_ck[r] ^ 0x75757575);
-        narrow_sbox(planes, planes);
-        uint32_t s = gather(planes) ^ 0xD3D3D3D3;
+        uint32_t w = x[(r + 1) % 4] ^ x[(r + 2) % 4] ^ x[(r + 3) % 4] ^ fn_sm4_ck[r];
+        uint32_t s = narrow_sbox(w ^ BYTES(FN_SM4_SBOX_IN)) ^ BYTES(FN_SM4_SBOX_OUT);
         x[r % 4] ^= s ^ fn_rotl32(s, 13) ^ fn_rotl32(s, 23);
         key->rk[r] = x[r % 4];
     }
@@ -242,16 +263,17 @@ static void schedule_one(struct fn_sm4_key *key, const uint8_t k[FN_SM4_KEY])
 static void schedule_round(wide x0[8], const wide x1[8], const wide x2[8], const wide x3[8], uint32_t ck)
 {
     wide t[8], b[8];
-    planes_of_word(t, ck ^ 0x75757575);
-    for (int k = 0; k < 8; k++) t[k] ^= x1[k] ^ x2[k] ^ x3[k];
-    wide_sbox(b, t);
-    planes_of_word(t, 0xD3D3D3D3);
+    planes_of_word(t, ck ^ BYTES(FN_SM4_SBOX_IN));
+#define INPUT(k) (x1[k] ^ x2[k] ^ x3[k] ^ t[k])
+    FN_SM4_SBOX(wide, INPUT, b);
+#undef INPUT
+    planes_of_word(t, BYTES(FN_SM4_SBOX_OUT));
     for (int k = 0; k < 8; k++) b[k] ^= t[k];
     for (int k = 0; k < 8; k++) {
         /* Bit k of a word rotated left by 8q + r is bit k − r of byte p + q, or bit k − r + 8 of the byte
          * after it. */
-        wide by13 = k >= 5 ? WIDE_ROT1(b[k - 5]) : WIDE_ROT2(b[k + 3]);
-        wide by23 = k >= 7 ? WIDE_ROT2(b[k - 7]) : WIDE_ROT3(b[k + 1]);
+        wide by13 = k >= 5 ? rot8(b[k - 5]) : rot16(b[k + 3]);
+        wide by23 = k >= 7 ? rot16(b[k - 7]) : rot24(b[k + 1]);
         x0[k] ^= b[k] ^ by13 ^ by23;
     }
 }
@@ -271,7 +293,7 @@ static void schedule_lanes(size_t n, struct fn_sm4_key *const *keys, const uint8
         memcpy(y, x, sizeof y);
         wide_write(y, rows);
         for (size_t lane = 0; lane < n; lane++)
-            for (int i = 0; i < 4; i++) keys[lane]->rk[r + i] = fn_get_be32(rows + 16 * lane + 4 * i);
+            for (int i = 0; i < 4; i++) keys[lane]->rk[r + i] = fn_get_be32(rows + 16 * lane + 4 * (3 - i));
     }
     fn_wipe(rows, sizeof rows);
     fn_wipe(x, sizeof x);

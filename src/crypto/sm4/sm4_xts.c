@@ -5,31 +5,37 @@
 #define CHUNK_BYTES (16 * FN_SM4_CHUNK)
 #define UNIT_MOST   ((size_t)16 << 20)
 
-/* GB/T: the string is a big-endian number, x shifts right, x^128 comes back as E1 in the first byte. */
-static void double_gb(uint8_t t[16])
+static inline uint64_t swap(uint64_t v)
 {
-    uint64_t high = fn_get_be64(t), low = fn_get_be64(t + 8);
-    uint64_t carry = -(low & 1);
-    fn_put_be64(t, high >> 1 ^ (carry & 0xE100000000000000));
-    fn_put_be64(t + 8, low >> 1 | high << 63);
+    return __builtin_bswap64(v);
 }
 
-static inline uint64_t get_le64(const uint8_t *p)
+/* GB/T: the string is a big-endian number, x shifts right, x^128 comes back as E1 in the first byte. */
+static void tweaks_gb(uint8_t *out, size_t n, uint8_t t[16])
 {
-    return __builtin_bswap64(fn_get_be64(p));
-}
-static inline void put_le64(uint8_t *p, uint64_t v)
-{
-    fn_put_be64(p, __builtin_bswap64(v));
+    uint64_t high = fn_get_be64(t), low = fn_get_be64(t + 8);
+    for (; n; n--, out += 16) {
+        uint64_t lost = -(low & 1);
+        fn_sm4_put128(out, high, low);
+        low = low >> 1 | high << 63;
+        high = high >> 1 ^ (lost & 0xE100000000000000);
+    }
+    fn_put_be64(t, high);
+    fn_put_be64(t + 8, low);
 }
 
 /* IEEE: the string is a little-endian number, x shifts left, x^128 comes back as 87 in the first byte. */
-static void double_ieee(uint8_t t[16])
+static void tweaks_ieee(uint8_t *out, size_t n, uint8_t t[16])
 {
-    uint64_t low = get_le64(t), high = get_le64(t + 8);
-    uint64_t carry = -(high >> 63);
-    put_le64(t, low << 1 ^ (carry & 0x87));
-    put_le64(t + 8, high << 1 | low >> 63);
+    uint64_t low = swap(fn_get_be64(t)), high = swap(fn_get_be64(t + 8));
+    for (; n; n--, out += 16) {
+        uint64_t lost = -(high >> 63);
+        fn_sm4_put128(out, swap(low), swap(high));
+        high = high << 1 | low >> 63;
+        low = low << 1 ^ (lost & 0x87);
+    }
+    fn_put_be64(t, swap(low));
+    fn_put_be64(t + 8, swap(high));
 }
 
 struct xts {
@@ -41,22 +47,20 @@ struct xts {
     bool decrypt;
 };
 
-static void next_tweak(struct xts *x)
+/* The next n tweaks. */
+static void tweaks(struct xts *x, uint8_t *out, size_t n)
 {
     if (x->kind == FN_SM4_XTS_GB)
-        double_gb(x->t);
+        tweaks_gb(out, n, x->t);
     else
-        double_ieee(x->t);
+        tweaks_ieee(out, n, x->t);
 }
 
 static void whole(struct xts *x, const uint8_t *in, uint8_t *out, size_t n)
 {
     for (size_t now; n; n -= now, in += now, out += now) {
         now = n < CHUNK_BYTES ? n : CHUNK_BYTES;
-        for (size_t i = 0; i < now; i += 16) {
-            memcpy(x->tweaks + i, x->t, 16);
-            next_tweak(x);
-        }
+        tweaks(x, x->tweaks, now / 16);
         fn_sm4_xor(x->work, in, x->tweaks, now);
         fn_sm4_ops->run(&x->lanes, x->work, x->work, now / 16);
         fn_sm4_xor(out, x->work, x->tweaks, now);
@@ -76,9 +80,7 @@ static void single(struct xts *x, const uint8_t *tweak, const uint8_t *in, uint8
 static void steal(struct xts *x, const uint8_t *in, uint8_t *out, size_t rest)
 {
     uint8_t t[2][16], first[16], second[16];
-    memcpy(t[0], x->t, 16);
-    next_tweak(x);
-    memcpy(t[1], x->t, 16);
+    tweaks(x, t[0], 2);
     single(x, t[x->decrypt], in, first);
     memcpy(second, in + 16, rest);
     memcpy(second + rest, first + rest, 16 - rest);
@@ -96,7 +98,7 @@ static fn_err crypt(const struct fn_sm4_key *key1, const struct fn_sm4_key *key2
         return FN_FAIL(FN_E_ARGUMENT, "XTS kind %d", (int)kind);
     if (n < 16 || n > UNIT_MOST)
         return FN_FAIL(FN_E_CIPHER_LENGTH, "XTS data unit of %zu bytes, 16 to %zu allowed", n, UNIT_MOST);
-    struct xts x;
+    FN_SM4_UNSET struct xts x;
     x.kind = kind;
     x.key = key1;
     x.decrypt = decrypt;

@@ -1,0 +1,278 @@
+/* Multi-part calculations (GM/T 0018-2023 6.5, 6.6): a session has one of each kind. Any failure ends the
+ * calculation. */
+#include "base/sys/heap.h"
+#include "base/sys/secret.h"
+#include "device/cipher.h"
+#include "device/part.h"
+#include <string.h>
+
+/* Messages that cannot be given out before their end (CCM, all authenticated decryption) are held here. */
+#define HELD_MOST ((size_t)1 << 20)
+
+struct fn_multi {
+    enum fn_multipart kind;
+    struct fn_key *key;
+    uint32_t alg;
+    uint8_t iv[16], rest[16];
+    size_t rest_n;
+    uint64_t total, seen;
+    uint8_t nonce[64], tag[16];
+    size_t nonce_n;
+    struct fn_buf aad, held; /* heap; locked memory */
+    struct fn_hmac hmac;
+    struct fn_gcm gcm;
+};
+
+void fn_multi_free(struct fn_multi *p)
+{
+    if (!p) return;
+    fn_key_release(p->key);
+    fn_buf_free(&p->aad);
+    fn_buf_free(&p->held);
+    fn_secret_free(p);
+}
+
+static bool streams(uint32_t alg)
+{
+    return alg == FN_SGD_SM4_CFB || alg == FN_SGD_SM4_OFB || alg == FN_SGD_SM4_CTR;
+}
+static bool blocks(uint32_t alg)
+{
+    return alg == FN_SGD_SM4_ECB || alg == FN_SGD_SM4_CBC;
+}
+static bool is_aead(enum fn_multipart kind)
+{
+    return kind == FN_PART_AEAD_ENCRYPT || kind == FN_PART_AEAD_DECRYPT;
+}
+
+static fn_err start_fits(const struct fn_key *key, enum fn_multipart kind, uint32_t alg)
+{
+    static const uint32_t usage[FN_PART_KINDS] = {FN_USE_ENCRYPT, FN_USE_DECRYPT, FN_USE_MAC,
+                                                  FN_USE_MAC,     FN_USE_ENCRYPT, FN_USE_DECRYPT};
+    if (!(key->usage & usage[kind]))
+        return FN_FAIL(FN_E_KEY_USAGE, "usage %x, the key has %x", usage[kind], key->usage);
+    if (!fn_key_alg_symmetric(key->alg)) return FN_FAIL(FN_E_KEY_ALGORITHM, "not a symmetric key");
+    if (kind == FN_PART_HMAC)
+        return alg == FN_SGD_SM3 || alg == FN_SGD_SM3_HMAC ? FN_OK
+                                                           : FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %x", alg);
+    if (key->secret->n != 16) return FN_FAIL(FN_E_KEY_ALGORITHM, "not an SM4 key of 128 bits");
+    bool good = kind == FN_PART_MAC ? alg == FN_SGD_SM4_MAC
+                : is_aead(kind)     ? alg == FN_SGD_SM4_GCM || alg == FN_SGD_SM4_CCM
+                                    : streams(alg) || blocks(alg);
+    if (!good) return FN_FAIL(FN_E_KEY_ALGORITHM, "algorithm %x in parts", alg);
+    if ((kind == FN_PART_ENCRYPT || kind == FN_PART_AEAD_ENCRYPT) && fn_cipher_makes_nonce(key))
+        return FN_FAIL(FN_E_KEY_NONCE, "encryption in parts takes a start value, which this key does not");
+    return FN_OK;
+}
+
+static fn_err start_aead(struct fn_multi *p, const struct fn_item *item)
+{
+    struct fn_bytes nonce = item->f[3].b, aad = item->f[4].b, tag = item->f[6].b;
+    if (nonce.n < 1 || nonce.n > sizeof p->nonce)
+        return FN_FAIL(FN_E_ARGUMENT, "nonce of %zu bytes", nonce.n);
+    memcpy(p->nonce, nonce.p, nonce.n);
+    p->nonce_n = nonce.n;
+    if (p->kind == FN_PART_AEAD_DECRYPT) {
+        if (tag.n != 16) return FN_FAIL(FN_E_TAG, "tag of %zu bytes, 16 wanted", tag.n);
+        memcpy(p->tag, tag.p, 16);
+    }
+    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT)
+        return fn_gcm_start(&p->gcm, &p->key->secret->gcm, false, fn_bytes(p->nonce, p->nonce_n), aad);
+    if (p->total > HELD_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "%llu bytes, at most %zu", (unsigned long long)p->total, HELD_MOST);
+    return fn_buf_add(&p->aad, aad.p, aad.n);
+}
+
+static fn_err start(struct fn_work *w, struct fn_item *item)
+{
+    struct fn_session *s = item->request->session;
+    uint64_t kind = item->f[0].n;
+    struct fn_multi *p;
+    if (kind >= FN_PART_KINDS) return FN_FAIL(FN_E_ARGUMENT, "kind %u", (unsigned)kind);
+    if (s->parts[kind]) {
+        fn_multi_free(s->parts[kind]);
+        s->parts[kind] = NULL;
+        return FN_FAIL(FN_E_DEVICE_STEP, "one was under way; both are ended");
+    }
+    FN_TRY(start_fits(item->key, (enum fn_multipart)kind, (uint32_t)item->f[2].n));
+    if (kind != FN_PART_DECRYPT && kind != FN_PART_AEAD_DECRYPT) {
+        FN_TRY(fn_policy_ask(item->key->key_class, FN_POLICY_USE, item->key->state,
+                             item->request->who->test ? FN_DOOR_TEST_TENANT : FN_DOOR_APPLICATION, true));
+        FN_TRY(fn_key_use(fn_work_device(w), item->key, 1));
+    }
+    FN_TRY(fn_secret_alloc(&p, sizeof *p));
+    p->kind = (enum fn_multipart)kind;
+    p->key = fn_key_hold(item->key);
+    p->alg = (uint32_t)item->f[2].n;
+    p->total = item->f[5].n;
+    p->aad = fn_buf_heap();
+    p->held = fn_buf_secret();
+    fn_err err = FN_OK;
+    struct fn_bytes iv = item->f[3].b;
+    if (is_aead(p->kind))
+        err = start_aead(p, item);
+    else if (p->kind == FN_PART_HMAC)
+        fn_hmac_init(&p->hmac, &p->key->secret->hmac);
+    else if (p->alg == FN_SGD_SM4_ECB || (p->alg == FN_SGD_SM4_MAC && !iv.n))
+        err = iv.n ? FN_FAIL(FN_E_ARGUMENT, "ECB has no start value") : FN_OK;
+    else if (iv.n != 16)
+        err = FN_FAIL(FN_E_ARGUMENT, "start value of %zu bytes, 16 wanted", iv.n);
+    else
+        memcpy(p->iv, iv.p, 16);
+    if (err == FN_OK)
+        s->parts[kind] = p;
+    else
+        fn_multi_free(p);
+    return err;
+}
+
+void fn_run_PART_START(struct fn_work *w, struct fn_item **items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], start(w, items[i]));
+}
+
+static fn_err blocks_run(struct fn_multi *p, const uint8_t *in, uint8_t *out, size_t n)
+{
+    if (p->kind == FN_PART_MAC) return fn_sm4_cbc_mac(&p->key->secret->gcm.sm4, p->iv, in, n);
+    return fn_cipher_run(p->key, p->alg, p->kind == FN_PART_ENCRYPT, p->iv, in, out, n);
+}
+
+/* Whole blocks go through; the rest waits for more. */
+static fn_err cipher_update(struct fn_multi *p, struct fn_bytes in, struct fn_buf *out)
+{
+    uint8_t *where;
+    FN_TRY(fn_buf_reserve(out, in.n + 16, &where));
+    if (p->rest_n) {
+        size_t take = 16 - p->rest_n < in.n ? 16 - p->rest_n : in.n;
+        if (take) memcpy(p->rest + p->rest_n, in.p, take);
+        p->rest_n += take;
+        in = fn_bytes(in.p + take, in.n - take);
+        if (p->rest_n < 16) return FN_OK;
+        FN_TRY(blocks_run(p, p->rest, where, 16));
+        p->rest_n = 0;
+        where += 16;
+        if (p->kind != FN_PART_MAC) out->n += 16;
+    }
+    size_t whole = in.n & ~(size_t)15;
+    if (whole) FN_TRY(blocks_run(p, in.p, where, whole));
+    if (p->kind != FN_PART_MAC) out->n += whole;
+    p->rest_n = in.n - whole;
+    if (p->rest_n) memcpy(p->rest, in.p + whole, p->rest_n);
+    return FN_OK;
+}
+
+static fn_err update(struct fn_multi *p, struct fn_bytes in, struct fn_buf *out)
+{
+    uint8_t *where;
+    p->seen += in.n;
+    if (is_aead(p->kind) && p->total && p->seen > p->total)
+        return FN_FAIL(FN_E_CIPHER_LENGTH, "more than the %llu bytes announced",
+                       (unsigned long long)p->total);
+    if (p->kind == FN_PART_HMAC) {
+        fn_hmac_update(&p->hmac, in.p, in.n);
+        return FN_OK;
+    }
+    if (!is_aead(p->kind)) return cipher_update(p, in, out);
+    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT) {
+        FN_TRY(fn_buf_reserve(out, in.n, &where));
+        fn_gcm_update(&p->gcm, in.p, where, in.n);
+        out->n += in.n;
+        return FN_OK;
+    }
+    if (p->seen > HELD_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "%llu bytes, at most %zu", (unsigned long long)p->seen, HELD_MOST);
+    return fn_buf_add(&p->held, in.p, in.n);
+}
+
+static fn_err part_update(struct fn_item *item)
+{
+    uint64_t kind = item->f[0].n;
+    struct fn_session *s = item->request->session;
+    struct fn_buf out = fn_buf_arena();
+    if (kind >= FN_PART_KINDS || !s->parts[kind]) return FN_FAIL(FN_E_DEVICE_STEP, "nothing was started");
+    fn_err err = update(s->parts[kind], item->f[1].b, &out);
+    if (err != FN_OK) {
+        fn_multi_free(s->parts[kind]);
+        s->parts[kind] = NULL;
+        return err;
+    }
+    return fn_buf_var(&item->out, out.p, out.n);
+}
+
+void fn_run_PART_UPDATE(struct fn_work *w, struct fn_item **items, size_t n)
+{
+    (void)w;
+    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_update(items[i]));
+}
+
+static fn_err finish_aead(struct fn_multi *p, struct fn_buf *out, uint8_t tag[16])
+{
+    uint8_t *where;
+    const struct fn_sm4_key *k = &p->key->secret->gcm.sm4;
+    struct fn_bytes nonce = fn_bytes(p->nonce, p->nonce_n);
+    if (p->total && p->seen != p->total)
+        return FN_FAIL(FN_E_CIPHER_LENGTH, "%llu bytes of %llu", (unsigned long long)p->seen,
+                       (unsigned long long)p->total);
+    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT) {
+        fn_gcm_finish(&p->gcm, tag);
+        return FN_OK;
+    }
+    FN_TRY(fn_buf_reserve(out, p->held.n, &where));
+    if (p->alg == FN_SGD_SM4_GCM) {
+        struct fn_gcm_job job = {.key = &p->key->secret->gcm,
+                                 .nonce = nonce,
+                                 .aad = fn_buf_view(&p->aad),
+                                 .in = p->held.p,
+                                 .out = where,
+                                 .n = p->held.n,
+                                 .tag = p->tag,
+                                 .tag_size = 16};
+        FN_TRY(fn_gcm_decrypt(&job));
+    } else if (p->kind == FN_PART_AEAD_ENCRYPT) {
+        FN_TRY(fn_ccm_encrypt(k, nonce, fn_buf_view(&p->aad), p->held.p, where, p->held.n, tag, 16));
+    } else {
+        FN_TRY(fn_ccm_decrypt(k, nonce, fn_buf_view(&p->aad), p->held.p, where, p->held.n, p->tag, 16));
+    }
+    out->n += p->held.n;
+    return FN_OK;
+}
+
+static fn_err finish(struct fn_multi *p, struct fn_buf *out, struct fn_buf *tag)
+{
+    uint8_t mac[32] = {0}, *where;
+    if (is_aead(p->kind)) {
+        FN_TRY(finish_aead(p, out, mac));
+        return p->kind == FN_PART_AEAD_ENCRYPT ? fn_buf_add(tag, mac, 16) : FN_OK;
+    }
+    if (p->kind == FN_PART_HMAC) {
+        fn_hmac_final(&p->hmac, mac);
+        return fn_buf_add(tag, mac, 32);
+    }
+    if (p->rest_n && !streams(p->alg)) return FN_FAIL(FN_E_CIPHER_LENGTH, "%zu bytes left over", p->rest_n);
+    if (p->kind == FN_PART_MAC) return fn_buf_add(tag, p->iv, 16);
+    if (!p->rest_n) return FN_OK;
+    FN_TRY(fn_buf_reserve(out, p->rest_n, &where));
+    FN_TRY(blocks_run(p, p->rest, where, p->rest_n));
+    out->n += p->rest_n;
+    return FN_OK;
+}
+
+static fn_err part_finish(struct fn_item *item)
+{
+    uint64_t kind = item->f[0].n;
+    struct fn_session *s = item->request->session;
+    struct fn_buf out = fn_buf_arena(), tag = fn_buf_arena();
+    if (kind >= FN_PART_KINDS || !s->parts[kind]) return FN_FAIL(FN_E_DEVICE_STEP, "nothing was started");
+    fn_err err = finish(s->parts[kind], &out, &tag);
+    fn_multi_free(s->parts[kind]);
+    s->parts[kind] = NULL;
+    FN_TRY(err);
+    FN_TRY(fn_buf_var(&item->out, out.p, out.n));
+    return fn_buf_var(&item->out, tag.p, tag.n);
+}
+
+void fn_run_PART_FINISH(struct fn_work *w, struct fn_item **items, size_t n)
+{
+    (void)w;
+    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_finish(items[i]));
+}
