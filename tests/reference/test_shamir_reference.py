@@ -18,8 +18,8 @@ def ours(lines):
 
 def main():
     source = random.Random(SEED)
-    cases = [(2, 2, 1), (2, 3, 16), (3, 5, 16), (3, 5, 32), (5, 9, 48), (16, 16, 20), (24, 30, 2), (2, 255, 3), (255, 255, 1)]
-    cases += [(t, t + source.randrange(6), source.randrange(1, 65)) for t in range(2, 14) for _ in range(4)]
+    cases = [(2, 2, 1), (2, 3, 16), (3, 5, 16), (3, 5, 32), (5, 9, 48), (16, 16, 20), (24, 30, 2), (2, 255, 1), (128, 255, 1)]
+    cases += [(t, t + source.randrange(6), source.randrange(1, 17)) for t in range(2, 14) for _ in range(2)]
     lines, splits, combined = [], [], []
     for t, n, size in cases:
         secret, stream = source.randbytes(size), source.randbytes((t - 1) * size)
