@@ -1,35 +1,30 @@
-/* Backup and restore (hsm.md 7): keys that key Table 1 allows, under a backup key of its own that is split among its own
- * holders, independent of the root.
+/* Backup and restore (hsm.md 7): keys that key Table 1 allows, under a backup key of its own that is split
+ * among its own holders, independent of the root.
  *
- * 'FNBKUP01' ‖ serial[16] ‖ u64 time ‖ u64 store generation ‖ entries ‖ u32 ffffffff ‖ u32 entries ‖ HMAC-SM3[32] ‖ signature[64]
- * entry = u32 length ‖ nonce[12] ‖ tag[16] ‖ SM4-GCM of (kind ‖ var name ‖ value); additional data: u32 position ‖ header. The
- * HMAC covers all before it, the device's signature all before itself. Keys' secrets inside are wrapped once more by the same key. */
+ * 'FNBKUP01' ‖ serial[16] ‖ u64 time ‖ u64 store generation ‖ device's signing key[64] ‖ set of shares
+ * uuid[16] ‖ m ‖ n ‖ entries ‖ u32 ffffffff ‖ u32 entries ‖ HMAC-SM3[32] ‖ signature[64] entry = u32 length ‖
+ * nonce[12] ‖ tag[16] ‖ SM4-GCM of (kind ‖ var name ‖ value); additional data: u32 position ‖ header. The
+ * HMAC covers all before it, the device's signature all before itself. Keys' secrets inside are wrapped once
+ * more by the same key. */
 #include "base/sys/heap.h"
 #include "base/sys/now.h"
 #include "base/sys/secret.h"
 #include "device/persons.h"
 #include <string.h>
 
-#define HEADER 40u
+#define HEADER 122u
 #define END    0xffffffffu
 
 struct backup_key {
-    uint8_t secret[32];
+    uint8_t secret[FN_SHARE_SECRET_MOST]; /* 48 used: SM4 16 ‖ HMAC-SM3 32 (docs/formats/share.md) */
     struct fn_gcm_key gcm;
     struct fn_hmac_key hmac;
 };
 
-static void key_derive(struct backup_key *k)
+static void key_prepare(struct backup_key *k)
 {
-    struct fn_hmac_key master;
-    uint8_t mac[32];
-    FN_SCOPED_WIPE(master);
-    FN_SCOPED_WIPE(mac);
-    fn_hmac_key_init(&master, k->secret, 32);
-    fn_hmac_digest(&master, "fengni backup seal 1", 20, mac);
-    fn_gcm_key_init(&k->gcm, mac);
-    fn_hmac_digest(&master, "fengni backup mac 1", 19, mac);
-    fn_hmac_key_init(&k->hmac, mac, 32);
+    fn_gcm_key_init(&k->gcm, k->secret);
+    fn_hmac_key_init(&k->hmac, k->secret + 16, 32);
 }
 
 static fn_err file_path(struct fn_manage_call *c, int object, const char *member, char *path, size_t size)
@@ -37,7 +32,8 @@ static fn_err file_path(struct fn_manage_call *c, int object, const char *member
     char name[65], folder[4096];
     FN_TRY(fn_djson_member_text(c->doc, object, member, NULL, name, sizeof name));
     for (size_t i = 0; name[i]; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", name[i]) || name[0] == '.')
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", name[i]) ||
+            name[0] == '.')
             return FN_FAIL(FN_E_ARGUMENT, "file name %s: letters, digits, - _ .", name);
     if (!name[0]) return FN_FAIL(FN_E_ARGUMENT, "file name is empty");
     fn_path(c->device, "backup", folder, sizeof folder);
@@ -81,8 +77,14 @@ static fn_err entry(struct writer *w, const struct fn_record_name *name, struct 
     FN_TRY(fn_rng_fill(fn_device_rng(), where, 12));
     fn_put_be32(aad, w->count);
     memcpy(aad + 4, w->header, HEADER);
-    struct fn_gcm_job job = {.key = &w->key->gcm, .nonce = fn_bytes(where, 12), .aad = fn_bytes(aad, sizeof aad), .in = plain.p,
-                             .out = where + 28, .n = plain.n, .tag = where + 12, .tag_size = 16};
+    struct fn_gcm_job job = {.key = &w->key->gcm,
+                             .nonce = fn_bytes(where, 12),
+                             .aad = fn_bytes(aad, sizeof aad),
+                             .in = plain.p,
+                             .out = where + 28,
+                             .n = plain.n,
+                             .tag = where + 12,
+                             .tag_size = 16};
     FN_TRY(fn_gcm_encrypt(&job));
     out.n += 28 + plain.n;
     w->count++;
@@ -93,9 +95,10 @@ static fn_err plain_record(void *context, const struct fn_record_name *name)
 {
     struct writer *w = context;
     struct fn_buf value FN_SCOPED_BUF = fn_buf_heap();
-    /* Of the device's own notes only what names its pair and its tenants; secrets and heads belong to this store. */
-    if (name->kind == FN_RECORD_META && memcmp(name->b, "tenant:", 7) != 0 && memcmp(name->b, "device.sign", 11) != 0 &&
-        memcmp(name->b, "device.encr", 11) != 0)
+    /* Of the device's own notes only what names its pair and its tenants; secrets and heads belong to this
+     * store. */
+    if (name->kind == FN_RECORD_META && memcmp(name->b, "tenant:", 7) != 0 &&
+        memcmp(name->b, "device.sign", 11) != 0 && memcmp(name->b, "device.encr", 11) != 0)
         return FN_OK;
     FN_TRY(fn_device_store_get(w->device->store, name, &value));
     return entry(w, name, fn_buf_view(&value));
@@ -141,7 +144,8 @@ static fn_err key_record(void *context, const struct fn_record_name *name)
     memcpy(uuid.b, name->b, 16);
     FN_TRY(fn_key_head_read(w->device, &uuid, &head));
     /* Signing keys are not copied, and encryption pairs of the CA come from the CA again: key Table 1. */
-    if (!head.destroyed && fn_policy_ask(head.key_class, FN_POLICY_BACKUP, FN_KEY_ACTIVE, FN_DOOR_BACKUP, false) != FN_OK) {
+    if (!head.destroyed &&
+        fn_policy_ask(head.key_class, FN_POLICY_BACKUP, FN_KEY_ACTIVE, FN_DOOR_BACKUP, false) != FN_OK) {
         fn_err_clear();
         w->left_out++;
         return FN_OK;
@@ -155,10 +159,12 @@ static fn_err key_record(void *context, const struct fn_record_name *name)
 
 static fn_err write_all(struct writer *w)
 {
-    static const uint8_t kinds[] = {FN_RECORD_META, FN_RECORD_CLIENT, FN_RECORD_DESTROYED, FN_RECORD_USES, FN_RECORD_FILE, FN_RECORD_ANCHOR};
+    static const uint8_t kinds[] = {FN_RECORD_META, FN_RECORD_CLIENT, FN_RECORD_DESTROYED,
+                                    FN_RECORD_USES, FN_RECORD_FILE,   FN_RECORD_ANCHOR};
     uint8_t tail[8], mac[32], e[32], signature[64];
     FN_TRY(emit(w, w->header, HEADER, true));
-    for (size_t i = 0; i < FN_COUNT(kinds); i++) FN_TRY(fn_device_store_each(w->device->store, kinds[i], NULL, plain_record, w));
+    for (size_t i = 0; i < FN_COUNT(kinds); i++)
+        FN_TRY(fn_device_store_each(w->device->store, kinds[i], NULL, plain_record, w));
     FN_TRY(fn_device_store_each(w->device->store, FN_RECORD_KEY_HEAD, NULL, key_record, w));
     fn_put_be32(tail, END);
     fn_put_be32(tail + 4, w->count);
@@ -171,7 +177,8 @@ static fn_err write_all(struct writer *w)
     return w->device->files->fsync(w->device->files, w->handle);
 }
 
-static fn_err create(struct fn_manage_call *c, struct backup_key *key, const char *path, struct writer *w)
+static fn_err create(struct fn_manage_call *c, struct backup_key *key, const struct fn_share_set *set,
+                     const char *path, struct writer *w)
 {
     struct fn_secrets *wrap FN_SCOPED_SECRET = NULL;
     struct fn_device *d = c->device;
@@ -182,9 +189,14 @@ static fn_err create(struct fn_manage_call *c, struct backup_key *key, const cha
     memcpy(w->header + 8, d->serial, 16);
     fn_put_be64(w->header + 24, (uint64_t)fn_now_ms());
     fn_put_be64(w->header + 32, fn_device_store_generation(d->store));
+    memcpy(w->header + 40, &set->device, 64);
+    memcpy(w->header + 104, set->uuid.b, 16);
+    w->header[120] = set->m;
+    w->header[121] = set->n;
     fn_hmac_init(&w->hmac, &key->hmac);
     fn_sm3_init(&w->signed_part);
-    FN_TRY(d->files->open(d->files, path, FN_FILE_WRITE | FN_FILE_CREATE | FN_FILE_EXCLUSIVE | FN_FILE_APPEND, 0600, &w->handle));
+    FN_TRY(d->files->open(d->files, path, FN_FILE_WRITE | FN_FILE_CREATE | FN_FILE_EXCLUSIVE | FN_FILE_APPEND,
+                          0600, &w->handle));
     fn_err err = write_all(w);
     fn_err closed = d->files->close(d->files, w->handle);
     if (err == FN_OK) err = closed;
@@ -192,30 +204,46 @@ static fn_err create(struct fn_manage_call *c, struct backup_key *key, const cha
     return err == FN_OK ? fn_files_fsync_parent(d->files, path) : err;
 }
 
+/* Holders: the request's "administrators", or all registered ones. */
+static fn_err holders_of(struct fn_manage_call *c, struct fn_persons **persons)
+{
+    if (fn_djson_member(c->doc, 0, "administrators") >= 0) return fn_persons_read(c, persons);
+    return fn_persons_registered(c->device, persons);
+}
+
 fn_err fn_verb_backup_create(struct fn_manage_call *c)
 {
+    struct fn_device *d = c->device;
     struct backup_key *key FN_SCOPED_SECRET = NULL;
-    struct fn_person *persons FN_SCOPED_SECRET = NULL;
+    struct fn_persons *persons FN_SCOPED_PERSONS = NULL;
+    struct fn_share_set set = {.kind = FN_SHARE_BACKUP, .generation = 1};
     struct writer w;
     char path[4200];
-    size_t count;
+    uint8_t random[16];
     int64_t needed;
-    if (atomic_load(&c->device->state) != FN_DEVICE_READY) return FN_FAIL(FN_E_DEVICE_STATE, "the device is %s", fn_state_name(atomic_load(&c->device->state)));
+    if (atomic_load(&d->state) != FN_DEVICE_READY)
+        return FN_FAIL(FN_E_DEVICE_STATE, "the device is %s", fn_state_name(atomic_load(&d->state)));
     FN_TRY(file_path(c, 0, "file", path, sizeof path));
-    FN_TRY(fn_persons_read(c, &persons, &count));
     FN_TRY(fn_djson_member_number(c->doc, 0, "needed", 2, 2, 255, &needed));
     FN_TRY(fn_quorum(c));
+    FN_TRY(holders_of(c, &persons));
     FN_TRY(fn_secret_alloc(&key, sizeof *key));
-    FN_TRY(fn_rng_fill(fn_device_rng(), key->secret, 32));
-    key_derive(key);
+    FN_TRY(fn_rng_fill(fn_device_rng(), key->secret, 48));
+    key_prepare(key);
+    FN_TRY(fn_rng_fill(fn_device_rng(), random, sizeof random));
+    fn_uuid_from_random(&set.uuid, random);
+    memcpy(set.serial, d->serial, sizeof set.serial);
+    set.device = d->sign->pub;
+    set.m = (uint8_t)needed;
+    set.n = fn_persons_holders(persons, true);
     FN_TRY(fn_buf_text(c->out, "{"));
-    FN_TRY(fn_persons_tokens(c, persons, count, FN_SHARE_BACKUP, (uint8_t)needed, 1, key->secret, NULL, false));
-    FN_TRY(create(c, key, path, &w));
+    FN_TRY(fn_persons_hand_out(c, persons, &set, true, key->secret, 48));
+    FN_TRY(create(c, key, &set, path, &w));
     FN_TRY(fn_djson_put_member(c->out, "file", path));
     FN_TRY(fn_djson_put_number(c->out, "keys", (int64_t)w.keys));
     FN_TRY(fn_djson_put_number(c->out, "keys_left_out", (int64_t)w.left_out));
     struct fn_identity manager = {.uid = c->uid, .application = "management"};
-    fn_dlog_event(c->device, &manager, "device.backup", path, FN_OK, NULL);
+    fn_dlog_event(d, &manager, "device.backup", path, FN_OK, NULL);
     return fn_buf_text(c->out, "}");
 }
 
@@ -228,7 +256,8 @@ struct reader {
     struct fn_bytes all;
 };
 
-static fn_err put_key(struct reader *r, struct fn_pending *p, const struct fn_record_name *name, struct fn_bytes value)
+static fn_err put_key(struct reader *r, struct fn_pending *p, const struct fn_record_name *name,
+                      struct fn_bytes value)
 {
     struct fn_key *key;
     struct fn_buf record FN_SCOPED_BUF = fn_buf_heap();
@@ -262,9 +291,16 @@ static fn_err open_entry(struct reader *r, struct fn_bytes sealed, uint32_t posi
     memcpy(tag, sealed.p + 12, 16);
     plain->n = 0;
     FN_TRY(fn_buf_reserve(plain, sealed.n - 28, &where));
-    struct fn_gcm_job job = {.key = &r->key->gcm, .nonce = fn_bytes(sealed.p, 12), .aad = fn_bytes(aad, sizeof aad), .in = sealed.p + 28,
-                             .out = where, .n = sealed.n - 28, .tag = tag, .tag_size = 16};
-    if (fn_gcm_decrypt(&job) != FN_OK) return FN_FAIL(FN_E_CORRUPT, "backup entry %u does not authenticate", position);
+    struct fn_gcm_job job = {.key = &r->key->gcm,
+                             .nonce = fn_bytes(sealed.p, 12),
+                             .aad = fn_bytes(aad, sizeof aad),
+                             .in = sealed.p + 28,
+                             .out = where,
+                             .n = sealed.n - 28,
+                             .tag = tag,
+                             .tag_size = 16};
+    if (fn_gcm_decrypt(&job) != FN_OK)
+        return FN_FAIL(FN_E_CORRUPT, "backup entry %u does not authenticate", position);
     plain->n = sealed.n - 28;
     return FN_OK;
 }
@@ -294,52 +330,64 @@ static fn_err fill(struct fn_device *d, void *context)
     }
 }
 
-static fn_err check_file(struct reader *r)
+/* The header says whose shares open it and whose signature stands at its end. */
+static fn_err header_read(struct fn_bytes all, struct fn_share_set *set)
 {
-    uint8_t mac[32];
-    if (r->all.n < HEADER + 8 + 96 || memcmp(r->all.p, "FNBKUP01", 8) != 0) return FN_FAIL(FN_E_FORMAT, "not a backup of this kind of device");
-    fn_hmac_digest(&r->key->hmac, r->all.p, r->all.n - 96, mac);
-    if (!fn_equal_ct(mac, r->all.p + r->all.n - 96, 32))
-        return FN_FAIL(FN_E_DEVICE_SHARE, "the shares are not of this backup, or it was altered");
+    uint8_t e[32];
+    if (all.n < HEADER + 8 + 96 || memcmp(all.p, "FNBKUP01", 8) != 0)
+        return FN_FAIL(FN_E_FORMAT, "not a backup of this kind of device");
+    *set = (struct fn_share_set){.kind = FN_SHARE_BACKUP, .generation = 1, .m = all.p[120], .n = all.p[121]};
+    memcpy(set->serial, all.p + 8, 16);
+    memcpy(&set->device, all.p + 40, 64);
+    memcpy(set->uuid.b, all.p + 104, 16);
+    FN_TRY(fn_serial_check(set->serial));
+    FN_TRY(fn_sm2_public_check(&set->device));
+    fn_sm3_digest(all.p, all.n - 64, e);
+    FN_TRY(fn_sm2_digest(e, &set->device, FN_SM2_DEFAULT_ID, fn_bytes(e, 32)));
+    if (fn_sm2_verify(&set->device, e, all.p + all.n - 64) != FN_OK)
+        return FN_FAIL(FN_E_CORRUPT, "backup: the device's signature");
     return FN_OK;
 }
 
-/* The signature is by the pair that the backup itself brings: it shows which device wrote it. */
-static fn_err check_signature(struct fn_device *d, struct fn_bytes all)
+static fn_err key_collect(struct fn_manage_call *c, const struct fn_share_set *set, struct backup_key *key,
+                          struct fn_bytes all)
 {
-    uint8_t e[32];
-    fn_sm3_digest(all.p, all.n - 64, e);
-    FN_TRY(fn_sm2_digest(e, &d->sign->pub, FN_SM2_DEFAULT_ID, fn_bytes(e, 32)));
-    return fn_sm2_verify(&d->sign->pub, e, all.p + all.n - 64);
+    struct fn_share_pool *pool FN_SCOPED_SECRET = NULL;
+    size_t size;
+    uint8_t mac[32];
+    FN_TRY(fn_secret_alloc(&pool, sizeof *pool));
+    fn_share_pool_start(pool, set);
+    FN_TRY(fn_shares_collect(c, pool));
+    FN_TRY(fn_share_pool_combine(pool, key->secret, &size));
+    if (size != 48) return FN_FAIL(FN_E_DEVICE_SHARE, "backup key of %zu bytes", size);
+    key_prepare(key);
+    fn_hmac_digest(&key->hmac, all.p, all.n - 96, mac);
+    return fn_equal_ct(mac, all.p + all.n - 96, 32) ? FN_OK : FN_FAIL(FN_E_CORRUPT, "backup: check value");
 }
 
 fn_err fn_restore(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32])
 {
-    struct fn_share_set *set FN_SCOPED_SECRET = NULL;
     struct backup_key *key FN_SCOPED_SECRET = NULL;
     struct fn_secrets *wrap FN_SCOPED_SECRET = NULL;
     struct fn_buf content FN_SCOPED_BUF = fn_buf_heap();
     struct reader *r FN_SCOPED_HEAP = NULL;
+    struct fn_share_set set;
     char path[4200];
     FN_TRY(fn_heap_array(&r, 1, sizeof *r));
-    FN_TRY(fn_secret_alloc(&set, sizeof *set));
     FN_TRY(fn_secret_alloc(&key, sizeof *key));
     FN_TRY(fn_secret_alloc(&wrap, sizeof *wrap));
     FN_TRY(file_path(c, 0, "restore", path, sizeof path));
-    set->purpose = FN_SHARE_BACKUP;
-    FN_TRY(fn_shares_collect(c, set));
-    FN_TRY(fn_shares_combine(set, key->secret));
-    key_derive(key);
     FN_TRY(fn_files_read_all(c->device->files, path, (size_t)1 << 30, &content));
+    FN_TRY(header_read(fn_buf_view(&content), &set));
+    FN_TRY(key_collect(c, &set, key, fn_buf_view(&content)));
     r->device = c->device;
     r->key = key;
     wrap->wrap = key->gcm;
     r->wrapped.secrets = wrap;
-    r->all = fn_buf_view(&content);
-    FN_TRY(check_file(r));
-    memcpy(head->serial, r->all.p + 8, 16);
-    r->all.n -= 96;
+    r->all = fn_bytes(content.p, content.n - 96);
+    memcpy(head->serial, set.serial, sizeof head->serial);
     FN_TRY(fn_life_begin_with(c->device, head, root, fill, r));
-    r->all.n += 96;
-    return check_signature(c->device, r->all);
+    if (memcmp(&c->device->sign->pub, &set.device, 64) != 0)
+        return FN_FAIL(FN_E_CORRUPT, "backup: the device's pair");
+    return FN_OK;
 }

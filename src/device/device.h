@@ -131,11 +131,11 @@ struct fn_device {
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
     bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
     int64_t started_ms, open_ms;
-    struct fn_share_set *shares; /* brought for unlocking so far */
-    uint8_t *next_root;          /* handed out by reshare.begin; locked memory */
-    struct fn_buf key_file;     /* of unattended start; locked memory */
-    pthread_rwlock_t life_lock; /* written while the device is initialised or its root changes */
-    struct fn_secrets *secrets; /* NULL until unlocked */
+    struct fn_share_pool *shares; /* brought for unlocking so far */
+    uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
+    struct fn_buf key_file;       /* of unattended start; locked memory */
+    pthread_rwlock_t life_lock;   /* written while the device is initialised or its root changes */
+    struct fn_secrets *secrets;   /* NULL until unlocked */
     struct fn_device_store *store;
     struct fn_device_store_report store_report;
     struct fn_keys *keys;
@@ -377,9 +377,9 @@ struct fn_key_spec {
     uint8_t tenant_hash[16];
     uint8_t half; /* 0xff: none */
     uint32_t index;
-    struct fn_bytes password; /* empty: none */
+    struct fn_bytes password;       /* empty: none */
     const struct fn_key_head *like; /* has the same access password as this key; NULL */
-    uint8_t origin;           /* 0 generated here, 1 imported */
+    uint8_t origin;                 /* 0 generated here, 1 imported */
 };
 /* Fills a pending act with the records of a new key. `key` carries the secret. */
 fn_err fn_key_act_new(struct fn_device *d, const struct fn_rng *rng, const struct fn_key_spec *spec,
@@ -472,8 +472,8 @@ fn_err fn_server_run(struct fn_device *d, int signals);
 void fn_server_end(struct fn_device *d);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;
-fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb, struct fn_bytes body,
-                 struct fn_buf *out);
+fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
+                 struct fn_bytes body, struct fn_buf *out);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

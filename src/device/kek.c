@@ -1,4 +1,5 @@
-/* Generations of KEKs, sealed blobs that move to the current one, and encryption pairs that come from a CA. */
+/* Generations of KEKs, sealed blobs that move to the current one, and encryption pairs that come from a CA.
+ */
 #include "base/sys/heap.h"
 #include "device/part.h"
 #include "device/persons.h"
@@ -8,11 +9,13 @@
 static fn_err need_ready(const struct fn_device *d)
 {
     int state = atomic_load(&d->state);
-    return state == FN_DEVICE_READY ? FN_OK : FN_FAIL(FN_E_DEVICE_STATE, "the device is %s", fn_state_name(state));
+    return state == FN_DEVICE_READY ? FN_OK
+                                    : FN_FAIL(FN_E_DEVICE_STATE, "the device is %s", fn_state_name(state));
 }
 
 /* "tenant" and "index" of a request as a key. */
-static fn_err at_index(struct fn_manage_call *c, uint8_t half, char tenant[FN_NAME_MOST + 1], int64_t *index, struct fn_key **key)
+static fn_err at_index(struct fn_manage_call *c, uint8_t half, char tenant[FN_NAME_MOST + 1], int64_t *index,
+                       struct fn_key **key)
 {
     uint8_t hash[32];
     FN_TRY(need_ready(c->device));
@@ -67,7 +70,8 @@ fn_err fn_verb_kek_retire(struct fn_manage_call *c)
     uint32_t current = kek->version;
     fn_key_release(kek);
     FN_TRY(fn_djson_member_number(c->doc, 0, "version", current - 1, 1, UINT32_MAX, &version));
-    if (version < 1 || version >= current) return FN_FAIL(FN_E_STATE, "version %u is the current one: rotate first", current);
+    if (version < 1 || version >= current)
+        return FN_FAIL(FN_E_STATE, "version %u is the current one: rotate first", current);
     FN_TRY(fn_pending_new(c->device, &p));
     fn_err err = fn_key_act_destroy(c->device, fn_device_rng(), &uuid, (uint32_t)version, NULL, NULL, p);
     if (err == FN_OK) log_key(c, "kek.retire", &uuid);
@@ -105,7 +109,8 @@ void fn_run_KEY_REWRAP(struct fn_work *w, struct fn_item **items, size_t n)
     for (size_t i = 0; i < n; i++) fn_item_fail(items[i], rewrap(w, items[i]));
 }
 
-/* ---- EnvelopedECCKey (GM/T 0018-2023 5.9, sdf.md 2); numbers as C structures have them on this machine ---- */
+/* ---- EnvelopedECCKey (GM/T 0018-2023 5.9, sdf.md 2); numbers as C structures have them on this machine ----
+ */
 
 static uint32_t host32(const uint8_t *p)
 {
@@ -144,7 +149,8 @@ static fn_err envelope_open(const struct fn_key *sign, struct fn_bytes e, struct
     FN_SCOPED_WIPE(sm4);
     const uint8_t *p = e.p;
     if (e.n != 388) return FN_FAIL(FN_E_KEY_BLOB, "envelope of %zu bytes, 388 wanted", e.n);
-    if (host32(p) != 1 || host32(p + 4) != FN_SGD_SM4_ECB || host32(p + 8) != 256 || host32(p + 76) != 256 || host32(p + 208 + 160) != 16)
+    if (host32(p) != 1 || host32(p + 4) != FN_SGD_SM4_ECB || host32(p + 8) != 256 || host32(p + 76) != 256 ||
+        host32(p + 208 + 160) != 16)
         return FN_FAIL(FN_E_KEY_BLOB, "envelope: version, algorithm or size");
     if (!zeros(p + 80, 32) || !zeros(p + 144, 32) || !zeros(p + 208, 32) || !zeros(p + 272, 32))
         return FN_FAIL(FN_E_KEY_BLOB, "envelope: upper halves are not zero");
@@ -173,16 +179,24 @@ fn_err fn_verb_import_enveloped(struct fn_manage_call *c)
     struct fn_buf envelope FN_SCOPED_BUF = fn_buf_heap();
     FN_TRY(at_index(c, FN_HALF_SIGN, tenant, &index, &sign));
     fn_err err = sign->alg == FN_ALG_SM2 ? FN_OK : FN_FAIL(FN_E_KEY_ALGORITHM, "the signing key is not SM2");
-    if (err == FN_OK) err = fn_policy_ask(FN_CLASS_SRV_ENC, FN_POLICY_IMPORT, FN_KEY_PRE_ACTIVE, FN_DOOR_MANAGEMENT, true);
+    if (err == FN_OK)
+        err = fn_policy_ask(FN_CLASS_SRV_ENC, FN_POLICY_IMPORT, FN_KEY_PRE_ACTIVE, FN_DOOR_MANAGEMENT, true);
     if (err == FN_OK) err = fn_base64_member(c, 0, "envelope", 512, &envelope);
     if (err == FN_OK) err = envelope_open(sign, fn_buf_view(&envelope), &key);
     if (err == FN_OK) err = fn_key_head_read(c->device, &sign->uuid, &head);
     fn_key_release(sign);
     FN_TRY(err);
-    struct fn_key_spec spec = {.key_class = FN_CLASS_SRV_ENC, .alg = FN_ALG_SM2, .tenant = head.tenant, .owner = head.owner,
-                               .usage = FN_USE_ENCRYPT | FN_USE_DECRYPT | FN_USE_WRAP | FN_USE_UNWRAP | FN_USE_AGREE,
-                               .applications = fn_bytes(head.applications, strlen(head.applications)), .half = FN_HALF_ENCRYPT,
-                               .index = (uint32_t)index, .like = &head, .origin = 1};
+    struct fn_key_spec spec = {.key_class = FN_CLASS_SRV_ENC,
+                               .alg = FN_ALG_SM2,
+                               .tenant = head.tenant,
+                               .owner = head.owner,
+                               .usage = FN_USE_ENCRYPT | FN_USE_DECRYPT | FN_USE_WRAP | FN_USE_UNWRAP |
+                                        FN_USE_AGREE,
+                               .applications = fn_bytes(head.applications, strlen(head.applications)),
+                               .half = FN_HALF_ENCRYPT,
+                               .index = (uint32_t)index,
+                               .like = &head,
+                               .origin = 1};
     uint8_t hash[32];
     fn_sm3_digest(tenant, strlen(tenant), hash);
     memcpy(spec.tenant_hash, hash, 16);

@@ -37,8 +37,8 @@ static void store_keys(struct fn_device_store_keys *keys, const uint8_t root[32]
     derive(root, "fengni store mac 1", keys->mac, 32);
 }
 
-/* The keys that wrap records and chain the log are random and lie in the store, which the root opens: a new root re-wraps
- * them with the store, and the log stays one chain. */
+/* The keys that wrap records and chain the log are random and lie in the store, which the root opens: a new
+ * root re-wraps them with the store, and the log stays one chain. */
 static fn_err secrets_read(struct fn_device *d, bool make)
 {
     struct fn_record_name name;
@@ -92,7 +92,8 @@ static fn_err head_write_file(struct fn_device *d, const struct fn_life_head *h)
     FN_TRY(fn_buf_add(&out, h->wrapped, 32));
     FN_TRY(fn_buf_u8(&out, h->next_m));
     FN_TRY(fn_buf_u8(&out, h->next_n));
-    FN_TRY(fn_buf_add(&out, h->next_check, 32));
+    FN_TRY(fn_buf_add(&out, &h->device, 64));
+    FN_TRY(fn_buf_add(&out, h->line.b, 16));
     fn_path(d, "root.wrapped", path, sizeof path);
     return fn_files_replace(d->files, path, fn_buf_view(&out), 0600);
 }
@@ -121,7 +122,8 @@ fn_err fn_life_head_read(struct fn_device *d, struct fn_life_head *h)
     FN_TRY(fn_cur_copy(&c, h->wrapped, 32));
     FN_TRY(fn_cur_u8(&c, &h->next_m));
     FN_TRY(fn_cur_u8(&c, &h->next_n));
-    FN_TRY(fn_cur_copy(&c, h->next_check, 32));
+    FN_TRY(fn_cur_copy(&c, &h->device, 64));
+    FN_TRY(fn_cur_copy(&c, h->line.b, 16));
     h->serial[16] = 0;
     return fn_cur_end(&c);
 }
@@ -440,7 +442,12 @@ fn_err fn_life_begin_with(struct fn_device *d, struct fn_life_head *head, uint8_
     FN_TRY(fn_rng_fill(fn_device_rng(), root, 32));
     FN_TRY(fn_life_open_store(d, root, true));
     FN_TRY(fill(d, context));
-    return fn_life_stand(d);
+    FN_TRY(fn_life_stand(d));
+    uint8_t random[16];
+    FN_TRY(fn_rng_fill(fn_device_rng(), random, sizeof random));
+    fn_uuid_from_random(&head->line, random);
+    head->device = d->sign->pub;
+    return FN_OK;
 }
 
 fn_err fn_life_begin(struct fn_device *d, struct fn_life_head *head, uint8_t root[32])

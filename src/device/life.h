@@ -10,11 +10,13 @@ enum { FN_LIFE_UNATTENDED = 1, FN_LIFE_SHARES = 2 };
 struct fn_life_head {
     uint8_t mode;
     char serial[17];
-    uint8_t m, n;                                      /* of the shares */
+    struct fn_sm2_public device;                       /* the device's signing key */
+    struct fn_uuid line;                               /* of the sets of shares that replace one another */
+    uint8_t m, n;                                      /* of the shares in force */
     uint32_t generation;                               /* of the shares: older ones are refused */
     uint8_t check[32];                                 /* of the root */
     uint8_t salt[16], nonce[12], tag[16], wrapped[32]; /* mode UNATTENDED */
-    uint8_t next_m, next_n, next_check[32];            /* of shares handed out and not yet in force; next_m 0: none */
+    uint8_t next_m, next_n; /* of shares handed out and not yet in force; next_m 0: none */
 };
 
 void fn_path(const struct fn_device *d, const char *name, char *out, size_t size);

@@ -55,7 +55,8 @@ static void accept_one(struct manager *m)
         close(fd);
         return;
     }
-    *l = (struct link){.fd = fd, .session = {.uid = peer.uid}, .in = fn_buf_heap(), .seen_ms = fn_monotonic_ms()};
+    *l = (struct link){
+        .fd = fd, .session = {.uid = peer.uid}, .in = fn_buf_heap(), .seen_ms = fn_monotonic_ms()};
 }
 
 static fn_err item(struct manager *m, struct link *l, const struct fn_operation *op, struct fn_item *in,

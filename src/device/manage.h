@@ -2,6 +2,7 @@
 #ifndef FN_DEVICE_MANAGE_H
 #define FN_DEVICE_MANAGE_H
 
+#include "device/carrier.h"
 #include "device/device.h"
 #include "device/json.h"
 
@@ -10,10 +11,10 @@ fn_err fn_manage_start(struct fn_device *d, int listener, pthread_t *thread);
 /* One verb: reads members of the request's object, appends a JSON object. */
 struct fn_manage_session {
     uint32_t uid;
-    uint8_t role; /* enum fn_role: who logged in on this connection */
-    char person[FN_NAME_MOST + 1];
-    uint8_t challenge[32];
-    int64_t challenge_ms; /* 0: none */
+    int role; /* enum fn_device_role: who logged in on this connection; 0: nobody */
+    char person[FN_HOLDER_MOST + 1];
+    struct fn_login login; /* the challenge that waits for its answer */
+    bool challenged;
 };
 struct fn_manage_call {
     struct fn_device *device;

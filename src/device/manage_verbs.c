@@ -84,7 +84,8 @@ static fn_err minutes(struct fn_manage_call *c, const struct fn_life_head *head)
     return fn_clients_json(d, c->out);
 }
 
-static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32], bool restore)
+static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32],
+                              bool restore)
 {
     struct fn_device *d = c->device;
     char key_file[4096];
@@ -104,31 +105,34 @@ static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *hea
     return fn_life_head_store(d, head, root);
 }
 
-/* Root and administrators: the device splits the root, encrypts the shares, and forgets the passphrases. */
+/* Root and administrators: the device splits the root, seals the shares, and forgets the passphrases. */
 static fn_err init_shares(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32], bool restore)
 {
-    struct fn_person *persons FN_SCOPED_SECRET = NULL;
+    struct fn_persons *persons FN_SCOPED_PERSONS = NULL;
+    struct fn_share_set set;
     struct fn_pending *p;
-    size_t count;
     int64_t needed;
-    FN_TRY(fn_persons_read(c, &persons, &count));
+    FN_TRY(fn_persons_read(c, &persons));
     FN_TRY(fn_djson_member_number(M(c), "needed", 2, 2, 255, &needed));
     head->mode = FN_LIFE_SHARES;
-    head->n = fn_persons_holders(persons, count);
+    head->n = fn_persons_holders(persons, false);
     head->m = (uint8_t)needed;
     head->generation = 1;
-    if (head->m > head->n) return FN_FAIL(FN_E_ARGUMENT, "%d shares needed, %d administrators hold one", head->m, head->n);
+    if (head->m > head->n)
+        return FN_FAIL(FN_E_ARGUMENT, "%d shares needed, %d administrators hold one", head->m, head->n);
     FN_TRY(restore ? fn_restore(c, head, root) : fn_life_begin(c->device, head, root));
     FN_TRY(init_clients(c));
+    FN_TRY(fn_pending_new(c->device, &p));
+    fn_err err = fn_persons_put(persons, p);
+    if (err == FN_OK) err = fn_pending_commit(p);
+    fn_pending_free(p);
+    FN_TRY(err);
     FN_TRY(open_object(c));
     FN_TRY(minutes(c, head));
     FN_TRY(fn_djson_put_number(c->out, "shares_needed", head->m));
     FN_TRY(fn_djson_put_number(c->out, "shares_of", head->n));
-    FN_TRY(fn_pending_new(c->device, &p));
-    fn_err err = fn_persons_tokens(c, persons, count, FN_SHARE_ROOT, head->m, head->generation, root, p, false);
-    if (err == FN_OK) err = fn_pending_commit(p);
-    fn_pending_free(p);
-    FN_TRY(err);
+    FN_TRY(fn_root_set(c->device, head, &set));
+    FN_TRY(fn_persons_hand_out(c, persons, &set, false, root, 32));
     FN_TRY(close_object(c));
     return fn_life_head_store(c->device, head, root);
 }
@@ -424,7 +428,7 @@ static fn_err verb_shutdown(struct fn_manage_call *c)
 
 #define SUPER    FN_ROLE_BIT(FN_ROLE_SUPER)
 #define BUSINESS (SUPER | FN_ROLE_BIT(FN_ROLE_BUSINESS))
-#define AUDIT    (FN_ROLE_BIT(FN_ROLE_AUDIT_ADMINISTRATOR) | FN_ROLE_BIT(FN_ROLE_AUDITOR))
+#define AUDIT    (FN_ROLE_BIT(FN_ROLE_AUDIT_ADMIN) | FN_ROLE_BIT(FN_ROLE_AUDITOR))
 #define OPERATOR (BUSINESS | FN_ROLE_BIT(FN_ROLE_OPERATOR))
 
 /* Roles are asked once the device has administrators (hsm.md 3); 0: nobody need be logged in. */
@@ -441,6 +445,11 @@ static const struct {
     {"login", fn_verb_login, 0, false},
     {"logout", fn_verb_logout, 0, false},
     {"person.list", fn_verb_person_list, 0, false},
+    {"person.add", fn_verb_person_add, SUPER, false},
+    {"person.remove", fn_verb_person_remove, SUPER, false},
+    {"token.put", fn_verb_token_put, 0, false},
+    {"token.change", fn_verb_token_change, 0, false},
+    {"phrase", fn_verb_phrase, 0, false},
     {"reshare.begin", fn_verb_reshare_begin, SUPER, true},
     {"reshare.commit", fn_verb_reshare_commit, SUPER, true},
     {"backup.create", fn_verb_backup_create, SUPER, false},
@@ -462,14 +471,15 @@ static const struct {
 
 static fn_err role_allows(struct fn_manage_call *c, unsigned allowed)
 {
-    if (!allowed || atomic_load(&c->device->state) == FN_DEVICE_INITIAL || !fn_persons_any(c->device)) return FN_OK;
+    if (!allowed || atomic_load(&c->device->state) == FN_DEVICE_INITIAL || !fn_persons_any(c->device))
+        return FN_OK;
     if (!c->session->role) return FN_FAIL(FN_E_DEVICE_LOGIN, "log in first");
     if (allowed & FN_ROLE_BIT(c->session->role)) return FN_OK;
     return FN_FAIL(FN_E_DENIED, "not for the role of %s", c->session->person);
 }
 
-fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb, struct fn_bytes body,
-                 struct fn_buf *out)
+fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
+                 struct fn_bytes body, struct fn_buf *out)
 {
     struct fn_djson_doc *doc FN_SCOPED_HEAP = NULL;
     struct fn_manage_call call = {.device = d, .session = session, .uid = session->uid, .out = out};

@@ -1,64 +1,94 @@
 #include "device/shamir.h"
 
-/* Without tables and branches on values. */
-static uint8_t multiply(uint8_t a, uint8_t b)
+/* Bit by bit: each step doubles a and adds it where b has a bit, both by masks. */
+uint8_t fn_gf256_multiply(uint8_t a, uint8_t b)
 {
-    uint32_t product = 0, x = a;
+    uint32_t product = 0, power = a;
     for (int i = 0; i < 8; i++) {
-        product ^= x & (0u - (uint32_t)(b >> i & 1));
-        x = x << 1 ^ (0x11bu & (0u - (x >> 7 & 1)));
+        product ^= power & (0u - (b >> i & 1u));
+        power = power << 1 ^ (0x11bu & (0u - (power >> 7 & 1u)));
     }
     return (uint8_t)product;
 }
 
-/* a^254 = a^-1; 0 stays 0. */
-static uint8_t inverse(uint8_t a)
+/* a^254 = a^-1, for the group has 255 elements: 254 = 2 + 4 + … + 128. */
+uint8_t fn_gf256_invert(uint8_t a)
 {
-    uint8_t square = multiply(a, a), result = square;
-    for (int i = 0; i < 6; i++) {
-        square = multiply(square, square);
-        result = multiply(result, square);
+    uint8_t square = a, inverse = 1;
+    for (int i = 1; i < 8; i++) {
+        square = fn_gf256_multiply(square, square);
+        inverse = fn_gf256_multiply(inverse, square);
     }
-    return result;
+    return inverse;
 }
 
-void fn_shamir_share(const uint8_t *secret, const uint8_t *coefficients, size_t size, unsigned needed, uint8_t x, uint8_t *share)
+/* One byte of the secret for all holders: c[0] + c[1] x + … + c[t-1] x^(t-1) by Horner's rule. */
+static void share_byte(const uint8_t *c, unsigned t, unsigned n, uint8_t *shares, size_t stride)
 {
+    for (unsigned x = 1; x <= n; x++) {
+        uint8_t y = c[t - 1];
+        for (unsigned i = t - 1; i-- > 0;) y = fn_gf256_multiply(y, (uint8_t)x) ^ c[i];
+        shares[(x - 1) * stride] = y;
+    }
+}
+
+fn_err fn_shamir_split(const struct fn_rng *rng, const uint8_t *secret, size_t size, unsigned t, unsigned n,
+                       uint8_t *shares)
+{
+    size_t stride = FN_SHAMIR_SHARE(size);
+    uint8_t c[FN_SHAMIR_SHARES_MOST];
+    FN_SCOPED_WIPE(c);
+    if (size < 1 || t < 2 || t > n || n > FN_SHAMIR_SHARES_MOST)
+        return FN_FAIL(FN_E_ARGUMENT, "%u of %u shares of %zu bytes", t, n, size);
     for (size_t i = 0; i < size; i++) {
-        uint8_t y = 0;
-        for (unsigned c = needed - 1; c > 0; c--) y = multiply((uint8_t)(y ^ coefficients[(c - 1) * size + i]), x);
-        share[i] = y ^ secret[i];
+        c[0] = secret[i];
+        fn_err err = fn_rng_fill(rng, c + 1, t - 1);
+        if (err != FN_OK) {
+            fn_wipe(shares, n * stride);
+            return FN_WRAP(err, "coefficients of byte %zu", i);
+        }
+        share_byte(c, t, n, shares + i, stride);
     }
-    share[size] = x;
-}
-
-fn_err fn_shamir_split(const uint8_t *secret, size_t size, unsigned needed, unsigned count, const struct fn_rng *rng, uint8_t *shares)
-{
-    uint8_t coefficients[254 * FN_SHAMIR_SECRET_MOST];
-    FN_SCOPED_WIPE(coefficients);
-    if (needed < 2 || needed > count || count > 255 || size < 1 || size > FN_SHAMIR_SECRET_MOST)
-        return FN_FAIL(FN_E_ARGUMENT, "%u of %u shares", needed, count);
-    FN_TRY(fn_rng_fill(rng, coefficients, (needed - 1) * size));
-    for (unsigned i = 0; i < count; i++) fn_shamir_share(secret, coefficients, size, needed, (uint8_t)(i + 1), shares + i * (size + 1));
+    for (unsigned x = 1; x <= n; x++) shares[x * stride - 1] = (uint8_t)x;
     return FN_OK;
 }
 
-fn_err fn_shamir_combine(const uint8_t *const *shares, unsigned needed, size_t size, uint8_t *secret)
+static fn_err check(const struct fn_bytes *shares, size_t count, size_t size)
 {
-    for (unsigned i = 0; i < needed; i++) {
-        if (!shares[i][size]) return FN_FAIL(FN_E_ARGUMENT, "share with x = 0");
-        for (unsigned j = 0; j < i; j++)
-            if (shares[i][size] == shares[j][size]) return FN_FAIL(FN_E_ARGUMENT, "the same share twice");
+    bool seen[256] = {false};
+    if (size < 1 || count < 2 || count > FN_SHAMIR_SHARES_MOST)
+        return FN_FAIL(FN_E_ARGUMENT, "%zu shares of %zu bytes", count, size);
+    for (size_t i = 0; i < count; i++) {
+        if (shares[i].n != FN_SHAMIR_SHARE(size))
+            return FN_FAIL(FN_E_ARGUMENT, "share %zu has %zu bytes, %zu expected", i, shares[i].n,
+                           FN_SHAMIR_SHARE(size));
+        uint8_t x = shares[i].p[size];
+        if (x == 0) return FN_FAIL(FN_E_ARGUMENT, "share %zu has x = 0", i);
+        if (seen[x]) return FN_FAIL(FN_E_ARGUMENT, "share %zu repeats x = %d", i, x);
+        seen[x] = true;
     }
+    return FN_OK;
+}
+
+/* What y of share i counts at x = 0: the product of x_j / (x_j - x_i) over the others. */
+static uint8_t weight(const struct fn_bytes *shares, size_t count, size_t size, size_t i)
+{
+    uint8_t above = 1, below = 1, x = shares[i].p[size];
+    for (size_t j = 0; j < count; j++) {
+        if (j == i) continue;
+        above = fn_gf256_multiply(above, shares[j].p[size]);
+        below = fn_gf256_multiply(below, shares[j].p[size] ^ x);
+    }
+    return fn_gf256_multiply(above, fn_gf256_invert(below));
+}
+
+fn_err fn_shamir_combine(const struct fn_bytes *shares, size_t count, uint8_t *secret, size_t size)
+{
+    FN_TRY(check(shares, count, size));
     memset(secret, 0, size);
-    for (unsigned i = 0; i < needed; i++) {
-        /* Lagrange at 0: the product of x_j / (x_j - x_i); subtraction is XOR. */
-        uint8_t weight = 1;
-        for (unsigned j = 0; j < needed; j++) {
-            if (j == i) continue;
-            weight = multiply(weight, multiply(shares[j][size], inverse(shares[j][size] ^ shares[i][size])));
-        }
-        for (size_t b = 0; b < size; b++) secret[b] ^= multiply(weight, shares[i][b]);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t w = weight(shares, count, size, i);
+        for (size_t k = 0; k < size; k++) secret[k] ^= fn_gf256_multiply(w, shares[i].p[k]);
     }
     return FN_OK;
 }

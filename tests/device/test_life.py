@@ -47,10 +47,12 @@ def roles(d, tokens):
         m.manage("client.add", uid=4711, application="x")
         m.manage("kek.create", index=1)
         m.manage("key.create_index", index=1, half="sign", password="a password")
-        # Somebody else's signature does not log in.
-        challenge = m.manage("login.challenge")
-        assert len(challenge["challenge"]) == 64
+        # An answer to no challenge, and a wrong one.
         refused("DEVICE_LOGIN", m.manage, "login", name="alice", signature=base64.b64encode(bytes(64)).decode())
+        assert len(base64.b64decode(m.manage("login.challenge", name="alice")["challenge"])) == 104
+        refused("DEVICE_LOGIN", m.manage, "login", name="alice", signature=base64.b64encode(bytes(64)).decode())
+        assert len(m.manage("person.list")["administrators"]) == 4
+        assert len(m.manage("phrase")["phrase"].split()) == 8
 
 
 def generations(d, c, tokens):
@@ -106,7 +108,7 @@ def envelope(d, c, tokens):
 def quorum():
     with Device(init=False, unattended=False) as d:
         refused("ARGUMENT", d.manage, "init", administrators=administrators("alice"), needed=2)
-        refused("ARGUMENT", d.manage, "init", administrators=[{"name": "a", "passphrase": "too short"}, {"name": "b", "passphrase": "x" * 14}])
+        refused("PASSPHRASE_WEAK", d.manage, "init", administrators=[{"name": "a", "passphrase": "too short"}, {"name": "b", "passphrase": "x" * 14}])
         assert d.manage("status")["state"] == "INITIAL"
         minutes = d.manage("init", administrators=administrators("alice", "bob", "carol", "dora"), needed=2)
         assert minutes["mode"] == "shares" and minutes["shares_of"] == 3 and not minutes["unattended"]
@@ -124,24 +126,36 @@ def quorum():
         assert c.hello()[5] == 3
         refused("DEVICE_LOCKED", c.call, "RANDOM", u32(16), "v")
         assert d.manage("status")["shares_needed"] == 2
-        refused("DEVICE_LOGIN", d.manage, "unlock", token=tokens["alice"], passphrase="not her passphrase")
+        refused("PASSPHRASE", d.manage, "unlock", token=tokens["alice"], passphrase="not her passphrase")
         refused("DEVICE_SHARE", d.manage, "unlock", token=tokens["dora"], passphrase=PHRASES["dora"])
-        assert d.manage("unlock", token=tokens["alice"], passphrase=PHRASES["alice"])["state"] == "LOCKED"
+        assert d.manage("unlock", token=tokens["alice"], passphrase=PHRASES["alice"])["shares_missing"] == 1
+        refused("EXISTS", d.manage, "unlock", token=tokens["alice"], passphrase=PHRASES["alice"])
         assert d.manage("unlock", token=tokens["carol"], passphrase=PHRASES["carol"])["state"] == "READY"
         assert decrypt(c, key, made) == b"a case"
         print("ok unlock", flush=True)
 
         with d.manager() as m:
             login(m, tokens, "alice")
-            refused("DEVICE_QUORUM", m.manage, "backup.create", file="b1", administrators=administrators("alice", "bob"), tokens=carried(tokens, "alice"))
-            backup = m.manage("backup.create", file="b1.fnbackup", administrators=administrators("alice", "carol"), needed=2,
+            refused("DEVICE_QUORUM", m.manage, "backup.create", file="b1", tokens=carried(tokens, "alice"))
+            backup = m.manage("backup.create", file="b1.fnbackup", administrators=[{"name": "alice"}, {"name": "carol"}], needed=2,
                               tokens=carried(tokens, "alice", "bob"))
             assert backup["keys"] >= 3 and backup["keys_left_out"] >= 2
-            renewed = m.manage("reshare.begin", administrators=administrators("alice", "bob", "dora"), needed=2, tokens=carried(tokens, "bob", "carol"))
-            m.manage("reshare.commit")
+            # Handed out and never confirmed: the old shares stay in force.
+            m.manage("reshare.begin", tokens=carried(tokens, "bob", "carol"))
+        d.restart(kill=True)
+        assert d.manage("unlock", tokens=carried(tokens, "alice", "bob"))["state"] == "READY"
+        with d.manager() as m:
+            login(m, tokens, "alice")
+            refused("DEVICE_STEP", m.manage, "reshare.commit")
+            renewed = m.manage("reshare.begin", needed=2, tokens=carried(tokens, "bob", "carol"))
+            assert m.manage("reshare.commit")["share_generation"] == 2
+            fresh = {t["name"]: m.manage("token.put", token=tokens[t["name"]], share=t["share"])["token"] for t in renewed["tokens"] if t["holds_share"]}
+            fresh["dora"] = tokens["dora"]
+            for t in backup["tokens"]:
+                fresh[t["name"]] = m.manage("token.put", token=fresh[t["name"]], share=t["share"])["token"]
         saved = os.path.join(d.home, "b1.fnbackup")
         shutil.copy(backup["file"], saved)
-        fresh = tokens_of(renewed)
+        c = d.client()
         assert decrypt(c, key, made) == b"a case"
         d.restart()
         refused("DEVICE_SHARE", d.manage, "unlock", tokens=carried(tokens, "alice", "bob"))
@@ -149,11 +163,10 @@ def quorum():
         c = d.client()
         assert decrypt(c, key, made) == b"a case"
         with d.manager() as m:
-            refused("DEVICE_LOGIN", login, m, tokens, "alice")
             login(m, fresh, "dora")
             m.manage("log.verify")
         print("ok reshare", flush=True)
-        restore(d, saved, tokens_of(backup), key, made)
+        restore(d, saved, fresh, key, made)
 
 
 def restore(d, saved, tokens, key, made):
@@ -163,7 +176,7 @@ def restore(d, saved, tokens, key, made):
         spoilt[len(spoilt) // 2] ^= 1
         open(os.path.join(other.dir, "backup", "bad"), "wb").write(spoilt)
         shutil.copy(saved, os.path.join(other.dir, "backup", "good"))
-        refused("DEVICE_SHARE", other.manage, "init", unattended=True, restore="bad", tokens=carried(tokens, "alice", "carol"))
+        refused("CORRUPT", other.manage, "init", unattended=True, restore="bad", tokens=carried(tokens, "alice", "carol"))
         refused("DEVICE_QUORUM", other.manage, "init", unattended=True, restore="good", tokens=carried(tokens, "alice"))
         refused("ARGUMENT", other.manage, "init", unattended=True, restore="../good", tokens=carried(tokens, "alice"))
         assert other.manage("status")["state"] == "INITIAL"
