@@ -156,9 +156,15 @@ static int ingest(struct job *j)
     if (open_table(j, 0, &data, &table)) return -1;
     int err = 0;
     for (int tries = 0; j->base < j->rows.count && tries < 2 * KILLS + 1; tries++) {
-        err = fengni_table_insert(table, j->rows.count - j->base, rows_cell(&j->rows, j->base, 0),
-                                  acknowledged, j);
-        while (j->base < j->rows.count && j->id[j->base]) j->base++;
+        /* In pieces when there are few rows, so that something is left to kill in after the first
+         * acknowledgement. */
+        size_t piece = j->rows.count / 8 + 1, left = j->rows.count - j->base;
+        do {
+            err = fengni_table_insert(table, left < piece ? left : piece, rows_cell(&j->rows, j->base, 0),
+                                      acknowledged, j);
+            while (j->base < j->rows.count && j->id[j->base]) j->base++;
+            left = j->rows.count - j->base;
+        } while (!err && left);
         if (err && j->base < j->rows.count)
             say(j, "写入中断,重新继续", "writing was interrupted, continuing");
     }
@@ -348,14 +354,14 @@ static bool passed(const struct job *j)
 
 static void report_json(const struct job *j, FILE *out)
 {
-    fprintf(out,
-            "{\"cases\":%zu,\"bad_lines\":%zu,\"clear_values_found\":%llu,\"clear_by_choice\":%llu,\"control_"
-            "found\":%s,\"files_"
-            "searched\":%llu,"
-            "\"bytes_searched\":%llu,\"tampered\":%d,\"tampered_found\":%d,\"kills\":%d,\"acknowledged\":[",
-            j->rows.count, j->rows.bad_lines, (unsigned long long)j->clear_values_found,
-            j->control_found ? "true" : "false", (unsigned long long)j->searched.files,
-            (unsigned long long)j->searched.bytes, j->tampered, j->tampered_found, j->kills);
+    fprintf(out, "{\"cases\":%zu,\"bad_lines\":%zu,", j->rows.count, j->rows.bad_lines);
+    fprintf(out, "\"clear_values_found\":%llu,\"clear_by_choice\":%llu,\"control_found\":%s,",
+            (unsigned long long)j->clear_values_found, (unsigned long long)j->clear_by_choice,
+            j->control_found ? "true" : "false");
+    fprintf(out, "\"files_searched\":%llu,\"bytes_searched\":%llu,", (unsigned long long)j->searched.files,
+            (unsigned long long)j->searched.bytes);
+    fprintf(out, "\"tampered\":%d,\"tampered_found\":%d,\"kills\":%d,\"acknowledged\":[", j->tampered,
+            j->tampered_found, j->kills);
     for (int i = 0; i < j->kills; i++) fprintf(out, "%s%zu", i ? "," : "", j->acknowledged_at[i]);
     fprintf(out,
             "],\"acknowledged_total\":%zu,\"lost\":%zu,\"seconds\":%.3f,\"rows_per_second_written\":%.0f,"
