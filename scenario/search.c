@@ -32,7 +32,7 @@ struct search {
     struct pattern *patterns;
     size_t count, room;
     uint32_t values;
-    bool *found;          /* by value */
+    bool *found, *left_out; /* by value */
     uint32_t *buckets[2]; /* patterns of under 8 bytes by their first 4, others by 8 bytes at their anchor */
     uint32_t mask;
     uint64_t random;
@@ -268,6 +268,7 @@ int search_prepare(struct search *s)
     s->buckets[0] = calloc(size, sizeof **s->buckets);
     s->buckets[1] = calloc(size, sizeof **s->buckets);
     s->found = calloc(s->values + 1, sizeof *s->found);
+    if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
     if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
     if (!s->buckets[0] || !s->buckets[1] || !s->found || !s->left_out) return -1;
     choose_anchors(s, s->buckets[1]);
