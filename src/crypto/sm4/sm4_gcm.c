@@ -317,14 +317,19 @@ static void update_blocks(struct fn_gcm *g, const uint8_t *in, uint8_t *out, siz
     g->text_size += n;
 }
 
-void fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n)
+fn_err fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n)
 {
+    /* Beyond it the counter comes round and the key stream, that of the tag included, is used again. */
+    if ((uint64_t)n > TEXT_MOST - g->text_size)
+        return FN_FAIL(FN_E_TOO_LARGE, "%zu bytes after %llu of a GCM message", n,
+                       (unsigned long long)g->text_size);
     size_t at = g->text_size % 16, head = at ? 16 - at : 0;
     if (head > n) head = n;
     if (head) update_part(g, in, out, head);
     size_t whole = (n - head) / 16 * 16, tail = n - head - whole;
     if (whole) update_blocks(g, in + head, out + head, whole);
     if (tail) update_part(g, in + head + whole, out + head + whole, tail);
+    return FN_OK;
 }
 
 void fn_gcm_finish(struct fn_gcm *g, uint8_t tag[16])
