@@ -481,25 +481,27 @@ static void survives_after_a_checkpoint_that_failed(void **state)
     (void)state;
     unsigned long failed = 0;
     for (uint64_t nth = 1; nth <= 24; nth++)
-        for (int how = 0; how < CRASHES; how++) {
+        for (int draw = 0; draw < CRASHES + 6; draw++) {
+            enum crash how = draw < CRASHES ? (enum crash)draw : CRASH_MIXED;
             struct history h;
             begin(&h);
             assert_int_equal(fn_device_store_create(h.files, DIRECTORY, &keys[0]), FN_OK);
             assert_int_equal(fn_device_store_open(&h.store, h.files, DIRECTORY, &keys[0], NULL), FN_OK);
             h.created = true;
             for (uint32_t i = 0; i < 4; i++) commit(&h, C(i + 1, NONE, 2 * i, 2 * i + 1));
+            static uint8_t no_room[4096];
             struct fn_change c = {.name = record_name(19),
-                                  .value = FN_BYTES_LITERAL("a value that finds no room")};
+                                  .value = fn_bytes(no_room, nth * 150 + (uint64_t)draw)};
             fn_file_fault_arm(h.disk, FN_FAULT_DISK_FULL, 1, false);
             assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_E_DISK_FULL);
-            if (nth % 4 >= 2) tear(&h, nth * CRASHES + (uint64_t)how);
+            if (nth % 4 >= 2) tear(&h, nth * CRASHES + (uint64_t)draw);
             fn_file_fault_arm(h.disk, nth % 2 ? FN_FAULT_IO : FN_FAULT_DISK_FULL, (nth + 1) / 2, false);
             failed += fn_device_store_checkpoint(h.store) != FN_OK;
             fn_file_fault_arm(h.disk, FN_FAULT_NONE, 0, false);
             commit(&h, C(30, 1, 0, 1));
             commit(&h, C(31, NONE, 2, 20));
             assert_false(h.stopped);
-            crash(&h, (enum crash)how, nth);
+            crash(&h, how, nth * 100 + (uint64_t)draw);
             recover(&h);
             fn_file_fault_free(h.disk);
         }
