@@ -58,7 +58,7 @@ fn_err fn_buf_reserve(struct fn_buf *b, size_t n, uint8_t **where)
         if (!b->grow) return FN_FAIL(FN_E_TOO_LARGE, "fixed buffer of %zu bytes, %zu needed", b->room, b->n + n);
         FN_TRY(b->grow(b, b->n + n));
     }
-    *where = b->p + b->n;
+    *where = b->n ? b->p + b->n : b->p;
     return FN_OK;
 }
 
