@@ -18,8 +18,11 @@ size_t fn_cli_groups(const struct fn_cli_group **groups);
 const struct fn_room *const *fn_cli_rooms(void);
 
 /* Calls `each` for every verb of every group; stops at the first failure. */
-fn_err fn_cli_each(fn_err (*each)(void *context, const struct fn_cli_group *group, const struct fn_verb *verb), void *context);
-/* The verb whose path is the longest beginning of the words; *used is how many words that took. NULL when there is none. */
+fn_err fn_cli_each(fn_err (*each)(void *context, const struct fn_cli_group *group,
+                                  const struct fn_verb *verb),
+                   void *context);
+/* The verb whose path is the longest beginning of the words; *used is how many words that took. NULL when
+ * there is none. */
 const struct fn_verb *fn_cli_find(size_t count, const char *const *words, size_t *used);
 /* Whether some verb's path begins with these words and goes on. */
 bool fn_cli_is_prefix(size_t count, const char *const *words);

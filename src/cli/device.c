@@ -248,14 +248,16 @@ static fn_err ask(const struct fn_call *call, const char *verb, const struct fie
     }
 
 VERB(status, "status")
-VERB(init, "init", {"unattended", "unattended", FIELD_FLAG, NULL},
-     {"test-tenant", "test_tenant", FIELD_FLAG, NULL})
+VERB(init, "init", {"unattended", "unattended", FIELD_FLAG, NULL})
 VERB(self_test, "self_test", {"full", "full", FIELD_FLAG, NULL})
 VERB(sessions, "sessions")
 VERB(keys, "key.list", {"tenant", "tenant", FIELD_TEXT, NULL})
+VERB(log_verify, "log.verify")
+VERB(key_destroy, "key.destroy", {"uuid", "uuid", FIELD_TEXT, NULL},
+     {"key-version", "version", FIELD_NUMBER, NULL})
 VERB(shutdown, "shutdown")
 VERB(client_add, "client.add", {"uid", "uid", FIELD_NUMBER, NULL}, {"tenant", "tenant", FIELD_TEXT, NULL},
-     {"application", "application", FIELD_TEXT, NULL})
+     {"application", "application", FIELD_TEXT, NULL}, {"test", "test", FIELD_FLAG, NULL})
 VERB(client_list, "client.list")
 VERB(client_remove, "client.remove", {"uid", "uid", FIELD_NUMBER, NULL})
 VERB(key_create, "key.create_index", {"tenant", "tenant", FIELD_TEXT, NULL},
@@ -308,10 +310,7 @@ const struct fn_verb fn_device_verbs[] = {
           "by a key file outside "
           "the store and the device opens by itself after a restart; status, log and evidence say so."},
      .permission = "device.init",
-     .options = OPTIONS(
-         FLAG_OPTION("unattended", "无人值守启动", "unattended start"),
-         FLAG_OPTION("test-tenant", "默认租户为测试租户:明文密钥可进出,永不作为证据",
-                     "the default tenant is a test tenant: clear keys may enter and leave; never evidence")),
+     .options = OPTIONS(FLAG_OPTION("unattended", "无人值守启动", "unattended start")),
      .run = run_init},
     {.path = "device self-test",
      .summary = {"自检并给出报告", "test the device and report"},
@@ -332,7 +331,9 @@ const struct fn_verb fn_device_verbs[] = {
      .summary = {"登记可使用设备的系统用户", "register a system user as client of the device"},
      .permission = "device.client",
      .options = OPTIONS(NUMBER_OPTION("uid", NULL, true, "系统用户号", "user number"), TENANT_OPTION,
-                        TEXT_OPTION("application", "NAME", NULL, true, "应用", "application")),
+                        TEXT_OPTION("application", "NAME", NULL, true, "应用", "application"),
+                        FLAG_OPTION("test", "测试租户:明文密钥可进出,永不作为证据",
+                                    "test tenant: clear keys may enter and leave; never evidence")),
      .run = run_client_add},
     {.path = "device client list",
      .summary = {"登记的客户", "registered clients"},
@@ -362,6 +363,16 @@ const struct fn_verb fn_device_verbs[] = {
                   false,
                   {"私钥访问控制码所在文件", "file with the access password"}}),
      .run = run_key_create},
+    {.path = "device key destroy",
+     .summary = {"销毁密钥,输出设备签名的声明", "destroy a key; prints the statement that the device signs"},
+     .permission = "device.key",
+     .options = OPTIONS(TEXT_OPTION("uuid", "UUID", NULL, true, "密钥标识", "key"),
+                        NUMBER_OPTION("key-version", "0", false, "版本,0 为全部", "version, 0 for all")),
+     .run = run_key_destroy},
+    {.path = "device log verify",
+     .summary = {"校验设备日志", "verify the device's log"},
+     .options = OPTIONS(),
+     .run = run_log_verify},
     {.path = "device kek create",
      .summary = {"在索引处生成密钥加密密钥", "make a key-encryption key at an index"},
      .permission = "device.key",

@@ -7,7 +7,9 @@
 #include "base/sys/os_err.h"
 #include "cli/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,7 +25,9 @@ static const struct {
 static fn_err make_folder(const char *path, unsigned mode)
 {
     if (mkdir(path, (mode_t)mode) && errno != EEXIST) return FN_FAIL_OS("%s", path);
-    if (chmod(path, (mode_t)mode)) return FN_FAIL_OS("%s", path);
+    /* Not through a link that somebody left in the folder. */
+    FN_SCOPED_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, (mode_t)mode)) return FN_FAIL_OS("%s", path);
     return FN_OK;
 }
 
@@ -45,8 +49,22 @@ static fn_err make_tree(const char *dir)
     return fn_files_replace(f, config, fn_buf_view(&b), 0644);
 }
 
+/* A word that a shell reads as this text. */
+static fn_err shell_word(struct fn_buf *b, const char *text)
+{
+    bool plain = *text;
+    for (const char *c = text; *c; c++)
+        plain = plain && (isalnum((unsigned char)*c) || strchr("/._-+,:@%", *c));
+    if (plain) return fn_buf_format(b, "%s%c", text, 0);
+    FN_TRY(fn_buf_u8(b, '\''));
+    for (; *text; text++) FN_TRY(*text == '\'' ? fn_buf_text(b, "'\\''") : fn_buf_u8(b, (uint8_t)*text));
+    return fn_buf_add(b, "'", 2);
+}
+
 static fn_err run_init(const struct fn_call *call)
 {
+    /* Others than who runs init go through the folder: the parts do. */
+    umask(022);
     const char *const *operands;
     size_t count = fn_call_operands(call, &operands);
     const char *dir = count ? operands[0] : fn_call_instance(call);
@@ -59,8 +77,10 @@ static fn_err run_init(const struct fn_call *call)
         fwrite(b.p, 1, b.n, stdout);
         return FN_OK;
     }
+    FN_SCOPED_BUF struct fn_buf word = fn_buf_heap();
+    FN_TRY(shell_word(&word, dir));
     printf(FN_SAY("已建立实例 %s\n下一步:fengni up %s\n", "instance %s made\nnext: fengni up %s\n"), dir,
-           dir);
+           (const char *)word.p);
     return FN_OK;
 }
 

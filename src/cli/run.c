@@ -3,6 +3,7 @@
 #include "base/sys/heap.h"
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -91,9 +92,19 @@ static int run_verb(const struct fn_verb *verb, size_t used, size_t leading, int
     return status_of(err);
 }
 
+/* A descriptor 0 to 2 that is closed would be given to the next file opened, and what is meant for people
+ * would be written into a store or a lock. It is opened the wrong way round, so that using it still fails. */
+static bool standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd) return false;
+    return true;
+}
+
 int fn_cli_main(int argc, char **argv)
 {
     if (argc < 1) return EXIT_USAGE;
+    if (!standard_streams()) return EXIT_FAILED;
     if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     size_t leading = leading_options(argc, argv);

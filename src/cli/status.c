@@ -4,6 +4,7 @@
 #include "base/sys/heap.h"
 #include "base/sys/json.h"
 #include "base/sys/now.h"
+#include "base/sys/os_err.h"
 #include "cli/cli.h"
 #include "cli/instance.h"
 
@@ -32,8 +33,13 @@ static fn_err read_up(const char *instance, json_t **up)
     FN_SCOPED_HEAP char *file = NULL, *lock = NULL;
     FN_TRY(fn_heap_format(&lock, "%s/%s", instance, FN_UP_LOCK));
     FN_TRY(fn_heap_format(&file, "%s/%s", instance, FN_UP_FILE));
-    if (!fn_pidfile_holder(lock))
-        return FN_FAIL(FN_E_STATE, FN_SAY("实例 %s 未运行", "instance %s is not running"), instance);
+    pid_t holder;
+    fn_err err = fn_pidfile_holder(lock, &holder);
+    if (err != FN_OK)
+        return FN_WRAP(err, FN_SAY("只有启动实例的用户和 root 可以查看它",
+                                   "only the user who started an instance, and root, see it"));
+    if (!holder && access(instance, F_OK)) return FN_FAIL_OS("%s", instance);
+    if (!holder) return FN_FAIL(FN_E_STATE, FN_SAY("实例 %s 未运行", "instance %s is not running"), instance);
     FN_SCOPED_BUF struct fn_buf b = fn_buf_heap();
     FN_TRY(fn_files_read_all(fn_files_real(), file, UP_FILE_MOST, &b));
     json_error_t error;

@@ -9,6 +9,7 @@
 #include "cli/instance.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -86,7 +87,7 @@ static fn_err describe_part(const struct up *u, struct fn_buf *b, size_t at)
     FN_TRY(fn_json_pair(b, "name", s.name));
     FN_TRY(fn_json_pair(b, "state", fn_part_state_name(s.state)));
     FN_TRY(fn_json_pair_number(b, "pid", s.pid));
-    FN_TRY(fn_json_pair_number(b, "uid", s.uid));
+    FN_TRY(fn_json_pair_number(b, "uid", u->parts.separate ? u->parts.owner[at] : geteuid()));
     FN_TRY(fn_json_pair_number(b, "since_ms", fn_now_ms() - (fn_monotonic_ms() - s.since_ms)));
     FN_TRY(fn_json_pair_number(b, "restarts", s.restarts));
     return fn_buf_u8(b, '}');
@@ -112,11 +113,9 @@ static fn_err publish(struct up *u)
     FN_TRY(describe(u, &b));
     FN_SCOPED_HEAP char *fresh = NULL;
     FN_TRY(fn_heap_format(&fresh, "%s.new", u->up_file));
-    {
-        FN_SCOPED_FILE FILE *f = fopen(fresh, "we");
-        if (!f || fwrite(b.p, 1, b.n, f) != b.n || fflush(f)) return FN_FAIL_OS("%s", fresh);
-        fchmod(fileno(f), 0644);
-    }
+    if (unlink(fresh) && errno != ENOENT) return FN_FAIL_OS("%s", fresh);
+    FN_SCOPED_FD int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, b.p, b.n) != (ssize_t)b.n) return FN_FAIL_OS("%s", fresh);
     if (rename(fresh, u->up_file)) return FN_FAIL_OS("%s", u->up_file);
     return FN_OK;
 }

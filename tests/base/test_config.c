@@ -113,6 +113,9 @@ static void later_sources_win(void **state)
     setenv("FENGNI_TWO_NO", "x", 1);
     assert_int_equal(load(&c), FN_E_CONFIG);
     unsetenv("FENGNI_TWO_NO");
+    setenv("FENGNI_TWO_on", "true", 1); /* not in capitals: nobody would obey it */
+    assert_int_equal(load(&c), FN_E_CONFIG);
+    unsetenv("FENGNI_TWO_on");
     write_file("conf.d/20-b.yaml", "one: {number: 11}\n");
     assert_int_equal(load(&c), FN_E_CONFIG);
     write_file("conf.d/20-b.yaml", "");

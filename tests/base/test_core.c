@@ -245,6 +245,23 @@ static void utf8_is_strict(void **state)
     assert_true(valid("", 0, &at));
 }
 
+/* Numbers out of a damaged row or file are shown, however far away they are. */
+static void times_at_the_ends_of_their_range(void **state)
+{
+    (void)state;
+    char text[FN_TIME_TEXT];
+    fn_time_utc(text, INT64_MAX);
+    assert_string_equal(text, "292278994-08-17T07:12:55.807Z");
+    fn_time_beijing(text, INT64_MAX);
+    assert_string_equal(text, "292278994-08-17 15:12:55");
+    fn_time_utc(text, INT64_MIN);
+    assert_string_equal(text, "-292275055-05-16T16:47:04.192Z");
+    fn_time_beijing(text, INT64_MIN);
+    assert_string_equal(text, "-292275055-05-17 00:47:04");
+    fn_time_beijing(text, -1);
+    assert_string_equal(text, "1970-01-01 07:59:59");
+}
+
 static void times(void **state)
 {
     (void)state;
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test(uuids),
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(times),
+        cmocka_unit_test(times_at_the_ends_of_their_range),
         cmocka_unit_test(wiping_and_comparing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,10 @@
 #include "base/sys/heap.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -125,6 +127,26 @@ static struct fn_file_fault *fresh(void)
     struct fn_file_fault *d;
     assert_int_equal(fn_file_fault_new(&d, "/d"), FN_OK);
     return d;
+}
+
+/* A pipe in the place of a file neither holds the reader up nor passes for an empty file. */
+static void pipes_and_devices_are_no_files(void **state)
+{
+    (void)state;
+    const struct fn_files *f = fn_files_real();
+    char place[] = "/tmp/fn-pipe-XXXXXX", path[60];
+    int handle;
+    assert_non_null(mkdtemp(place));
+    fn_format(path, sizeof path, "%s/pipe", place);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    FN_SCOPED_BUF struct fn_buf b = fn_buf_heap();
+    alarm(20);
+    assert_int_equal(fn_files_read_all(f, path, 100, &b), FN_E_IO);
+    assert_int_equal(f->open(f, path, FN_FILE_READ | FN_FILE_WRITE, 0, &handle), FN_E_IO);
+    assert_int_equal(fn_files_read_all(f, "/dev/zero", 100, &b), FN_E_IO);
+    alarm(0);
+    unlink(path);
+    rmdir(place);
 }
 
 static void failing_files_behave_when_they_do_not_fail(void **state)
@@ -321,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(real_files_behave),
+        cmocka_unit_test(pipes_and_devices_are_no_files),
         cmocka_unit_test(failing_files_behave_when_they_do_not_fail),
         cmocka_unit_test(power_cut_forgets_what_was_not_synced),
         cmocka_unit_test(mixed_power_cut_tears),

@@ -3,12 +3,15 @@
 #include "base/sys/log.h"
 #include "base/sys/now.h"
 #include "base/sys/process.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -50,16 +53,53 @@ static void pidfile_has_one_holder(void **state)
     (void)state;
     char path[80];
     int fd, other;
+    pid_t holder = -1;
     fn_format(path, sizeof path, "%s/pid", folder);
-    assert_int_equal(fn_pidfile_holder(path), 0);
+    assert_int_equal(fn_pidfile_holder(path, &holder), FN_OK);
+    assert_int_equal(holder, 0);
     assert_int_equal(fn_pidfile_take(path, &fd), FN_OK);
-    assert_int_equal(fn_pidfile_holder(path), getpid());
+    assert_int_equal(fn_pidfile_holder(path, &holder), FN_OK);
+    assert_int_equal(holder, getpid());
     assert_int_equal(fn_pidfile_take(path, &other), FN_E_LOCKED);
     close(fd);
-    assert_int_equal(fn_pidfile_holder(path), 0);
+    assert_int_equal(fn_pidfile_holder(path, &holder), FN_OK);
+    assert_int_equal(holder, 0);
     assert_int_equal(fn_pidfile_take(path, &fd), FN_OK);
     close(fd);
     assert_int_equal(fn_pidfile_take("/no/such/folder/pid", &fd), FN_E_NOT_FOUND);
+}
+
+/* What somebody left in the place of the pid file is neither written to nor able to keep us out. */
+static void pidfile_is_not_led_astray(void **state)
+{
+    (void)state;
+    char path[80], precious[80];
+    int fd, file;
+    struct stat s;
+    fn_format(path, sizeof path, "%s/pid2", folder);
+    fn_format(precious, sizeof precious, "%s/precious", folder);
+    file = open(precious, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(write(file, "precious", 8), 8);
+    for (int kind = 0; kind < 4; kind++) {
+        if (kind == 0) assert_int_equal(symlink(precious, path), 0);
+        if (kind == 1) assert_int_equal(link(precious, path), 0);
+        if (kind == 2) assert_int_equal(mkfifo(path, 0600), 0);
+        /* Whoever can read it could lock it: one of an older version is replaced, its reader keeps a lock of
+         * nothing. */
+        if (kind == 3) {
+            fd = open(path, O_RDONLY | O_CREAT, 0644);
+            assert_int_equal(flock(fd, LOCK_SH), 0);
+            fchmod(fd, 0644);
+        }
+        assert_int_equal(fn_pidfile_take(path, &fd), FN_OK);
+        assert_int_equal(stat(path, &s), 0);
+        assert_true(S_ISREG(s.st_mode) && (s.st_mode & 07777) == 0600);
+        close(fd);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(fstat(file, &s), 0);
+    assert_int_equal(s.st_size, 8);
+    close(file);
 }
 
 static void readiness_is_told_both_ways(void **state)
@@ -227,6 +267,52 @@ static void failing_parts_back_off(void **state)
     stop(s);
 }
 
+/* The second time it starts it never gets ready. */
+static const char ready_once[] = "test -e once && while :; do sleep 0.02; done; touch once; "
+                                 "eval \"echo ready >&$FENGNI_READY_FD\"; while :; do sleep 0.02; done";
+
+static void nobody_spins_while_a_part_holds_others_back(void **state)
+{
+    (void)state;
+    struct fn_part parts[] = {part("a", WORDS("a", ready_once)), part("b", WORDS("b", good))};
+    struct fn_supervisor *s;
+    int turns = 0;
+    char order[400];
+    assert_int_equal(fn_supervisor_new(&s, parts, 2), FN_OK);
+    TURN_UNTIL(s, fn_supervisor_all_ready(s));
+    kill(status_of(s, 0).pid, SIGKILL);
+    kill(status_of(s, 1).pid, SIGKILL);
+    /* b is due after 100 ms and cannot start; a is due when its time to get ready is over. */
+    int64_t begin = fn_monotonic_ms();
+    TURN_UNTIL(s, (turns++, fn_monotonic_ms() - begin > 1500));
+    assert_int_equal(status_of(s, 0).state, FN_PART_STARTING);
+    assert_int_equal(status_of(s, 1).state, FN_PART_WAITING);
+    assert_true(turns < 30);
+    stop(s);
+    read_order(order, sizeof order);
+    unlink("once");
+}
+
+/* execve hands an ignored SIGCHLD on, and with it the end of every child is lost. */
+static void children_are_seen_whoever_started_us(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd, status = -1;
+        signal(SIGCHLD, SIG_IGN);
+        if (fn_signals_open(&fd) != FN_OK) _exit(1);
+        pid_t child = fork();
+        if (child == 0) _exit(7);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 5000) != 1 || fn_signals_next(fd) != SIGCHLD) _exit(2);
+        _exit(waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7 ? 0 : 3);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void slow_and_stubborn_parts_are_killed(void **state)
 {
     (void)state;
@@ -256,11 +342,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signals_come_by_descriptor),
         cmocka_unit_test(pidfile_has_one_holder),
+        cmocka_unit_test(pidfile_is_not_led_astray),
         cmocka_unit_test(readiness_is_told_both_ways),
         cmocka_unit_test(root_is_given_up_for_good),
         cmocka_unit_test(parts_start_in_order_and_end_in_reverse),
         cmocka_unit_test(a_killed_part_comes_back),
         cmocka_unit_test(failing_parts_back_off),
+        cmocka_unit_test(nobody_spins_while_a_part_holds_others_back),
+        cmocka_unit_test(children_are_seen_whoever_started_us),
         cmocka_unit_test(slow_and_stubborn_parts_are_killed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

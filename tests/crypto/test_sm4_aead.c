@@ -206,7 +206,8 @@ static void gcm_counter_wrap(void **state)
         assert_memory_equal(tag, want_tag, 16);
         struct fn_gcm g;
         assert_int_equal(fn_gcm_start(&g, &key, false, fn_bytes(nonce, 16), fn_bytes(NULL, 0)), FN_OK);
-        for (size_t i = 0; i < sizeof plain; i++) fn_gcm_update(&g, plain + i, got + i, 1);
+        for (size_t i = 0; i < sizeof plain; i++)
+            assert_int_equal(fn_gcm_update(&g, plain + i, got + i, 1), FN_OK);
         fn_gcm_finish(&g, tag);
         assert_memory_equal(got, want, sizeof plain);
         assert_memory_equal(tag, want_tag, 16);
@@ -235,9 +236,9 @@ static void gcm_streaming(void **state)
                 assert_int_equal(
                     fn_gcm_start(&g, &key, decrypt, fn_bytes(nonce, 12), fn_bytes(aad, sizeof aad)), FN_OK);
                 memcpy(got, in, n); /* in place */
-                fn_gcm_update(&g, got, got, cut);
-                fn_gcm_update(&g, got + cut, got + cut, second - cut);
-                fn_gcm_update(&g, got + second, got + second, n - second);
+                assert_int_equal(fn_gcm_update(&g, got, got, cut), FN_OK);
+                assert_int_equal(fn_gcm_update(&g, got + cut, got + cut, second - cut), FN_OK);
+                assert_int_equal(fn_gcm_update(&g, got + second, got + second, n - second), FN_OK);
                 fn_gcm_finish(&g, tag);
                 assert_memory_equal(got, want, n);
                 assert_memory_equal(tag, want_tag, 16);
@@ -303,6 +304,18 @@ static void gcm_arguments(void **state)
         assert_int_equal(fn_gcm_encrypt(&job), FN_E_ARGUMENT);
     }
     assert_int_equal(fn_gcm_start(&g, &key, false, fn_bytes(NULL, 0), fn_bytes(NULL, 0)), FN_E_ARGUMENT);
+    /* In pieces the limit is the same: 16 bytes before it, as if so much had gone through. */
+    assert_int_equal(fn_gcm_start(&g, &key, false, fn_bytes(nonce, 12), fn_bytes(NULL, 0)), FN_OK);
+    g.text_size = (1ull << 36) - 48;
+    uint8_t text[17] = {0}, before[17] = {0};
+    assert_int_equal(fn_gcm_update(&g, text, text, 17), FN_E_TOO_LARGE);
+    assert_memory_equal(text, before, 17);
+    assert_int_equal(fn_gcm_update(&g, text, text, 16), FN_OK);
+    memcpy(before, text, 17);
+    assert_int_equal(fn_gcm_update(&g, text, text, 1), FN_E_TOO_LARGE);
+    assert_int_equal(fn_gcm_update(&g, text, text, SIZE_MAX), FN_E_TOO_LARGE);
+    assert_int_equal(fn_gcm_update(&g, text, text, 0), FN_OK);
+    assert_memory_equal(text, before, 17);
 #if SIZE_MAX > UINT32_MAX
     struct fn_gcm_job job = {&key, fn_bytes(nonce, 12), fn_bytes(NULL, 0), b, b, (1ull << 36) - 31, tag, 16,
                              0};

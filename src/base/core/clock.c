@@ -32,11 +32,13 @@ struct civil {
     int year, month, day, hour, minute, second, ms;
 };
 
-static struct civil civil(fn_ms t)
+/* `east_ms` of less than a day is added to the rest of the day, not to t: any number may come out of a database. */
+static struct civil civil(fn_ms t, int64_t east_ms)
 {
     struct civil c;
-    int64_t days = t / DAY_MS, rest = t % DAY_MS;
+    int64_t days = t / DAY_MS, rest = t % DAY_MS + east_ms;
     if (rest < 0) rest += DAY_MS, days--;
+    if (rest >= DAY_MS) rest -= DAY_MS, days++;
     fn_date_from_days(days, &c.year, &c.month, &c.day);
     c.hour = (int)(rest / 3600000);
     c.minute = (int)(rest / 60000 % 60);
@@ -47,14 +49,14 @@ static struct civil civil(fn_ms t)
 
 void fn_time_utc(char out[FN_TIME_TEXT], fn_ms t)
 {
-    struct civil c = civil(t);
+    struct civil c = civil(t, 0);
     fn_format(out, FN_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day, c.hour, c.minute, c.second,
               c.ms);
 }
 
 void fn_time_beijing(char out[FN_TIME_TEXT], fn_ms t)
 {
-    struct civil c = civil(t + 8 * 3600000);
+    struct civil c = civil(t, 8 * 3600000);
     fn_format(out, FN_TIME_TEXT, "%04d-%02d-%02d %02d:%02d:%02d", c.year, c.month, c.day, c.hour, c.minute, c.second);
 }
 

@@ -72,6 +72,11 @@ FN_E(411, DEVICE_STORE_OLD, "the device store is older than a signed statement a
 FN_E(412, DEVICE_LOGIN, "administrator login required", "需要管理员登录", "", "")
 FN_E(413, DEVICE_QUORUM, "not enough administrators", "管理员人数不足", "", "")
 FN_E(414, DEVICE_SHARE, "key share is not of this device or is superseded", "密钥分量不属于本设备或已作废", "", "")
+FN_E(415, PASSPHRASE, "wrong passphrase, or the administrator's file was altered", "口令错误,或管理员凭证文件被改动",
+     "check the keyboard layout and the file; use the copy kept apart", "请检查输入法与文件,或使用另行保管的副本")
+FN_E(416, PASSPHRASE_WEAK, "passphrase is too weak", "口令强度不足", "at least 14 characters, or a generated phrase of eight words",
+     "至少 14 个字符,或使用生成的八词口令")
+FN_E(417, DEVICE_ROLE, "not the role of this administrator", "与该管理员的角色不符", "", "")
 
 FN_E(500, KEY_NOT_FOUND, "no such key", "密钥不存在", "", "")
 FN_E(501, KEY_DESTROYED, "the key was destroyed", "密钥已销毁", "data under it can no longer be read", "该密钥保护的数据不可再读取")

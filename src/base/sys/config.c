@@ -207,6 +207,15 @@ static void upper(char *text)
     for (; *text; text++) *text = (char)toupper((unsigned char)*text);
 }
 
+/* Whether the n characters are the name in capitals. A name that is not all in capitals is a mistake, and
+ * would not be obeyed. */
+static bool in_capitals(const char *text, size_t n, const char *name)
+{
+    size_t i = 0;
+    while (i < n && name[i] && text[i] == toupper((unsigned char)name[i])) i++;
+    return i == n && !name[i];
+}
+
 /* "FENGNI_SECTION_" of an environment name that belongs to a section but to none of its settings. */
 static fn_err check_environment(const struct fn_config *c, const char *name, size_t n)
 {
@@ -217,7 +226,7 @@ static fn_err check_environment(const struct fn_config *c, const char *name, siz
         if (n <= p || strncmp(name, prefix, p)) continue;
         bool known = false;
         for (const struct fn_setting *k = s->settings; k && k->name; k++)
-            known = known || (strlen(k->name) == n - p && !strncasecmp(k->name, name + p, n - p));
+            known = known || in_capitals(name + p, n - p, k->name);
         if (!known)
             return FN_FAIL(FN_E_CONFIG, "%.*s in the environment is no setting of %s", (int)n, name, s->name);
     }

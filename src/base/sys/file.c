@@ -13,7 +13,8 @@ static fn_err real_open(const struct fn_files *f, const char *path, unsigned fla
                         int *handle)
 {
     (void)f;
-    int how = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    /* Without O_NONBLOCK a pipe that somebody put there would hold us until somebody opens its other end. */
+    int how = O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     how |= flags & FN_FILE_WRITE ? (flags & FN_FILE_READ ? O_RDWR : O_WRONLY) : O_RDONLY;
     if (flags & FN_FILE_CREATE) how |= O_CREAT;
     if (flags & FN_FILE_EXCLUSIVE) how |= O_EXCL;
@@ -21,6 +22,11 @@ static fn_err real_open(const struct fn_files *f, const char *path, unsigned fla
     if (flags & FN_FILE_APPEND) how |= O_APPEND;
     int fd = open(path, how, (mode_t)mode);
     if (fd < 0) return FN_FAIL_OS("%s", path);
+    struct stat s;
+    if (fstat(fd, &s) || S_ISFIFO(s.st_mode) || S_ISSOCK(s.st_mode) || S_ISCHR(s.st_mode)) {
+        close(fd);
+        return FN_FAIL(FN_E_IO, "%s is no file", path);
+    }
     *handle = fd;
     return FN_OK;
 }

@@ -19,7 +19,7 @@ enum {
  * that file can be relied on, and a later good sync does not change that: the caller stops and recovers. */
 struct fn_files {
     void *self;
-    /* Symbolic links as the last component are refused; descriptors close on exec. */
+    /* Symbolic links as the last component are refused, so are pipes and devices; descriptors close on exec. */
     fn_err (*open)(const struct fn_files *f, const char *path, unsigned flags, unsigned mode, int *handle);
     fn_err (*close)(const struct fn_files *f, int handle);
     /* At an offset; *got < n only at the end of the file. */

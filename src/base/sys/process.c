@@ -7,10 +7,10 @@
 #include <grp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 fn_err fn_signals_open(int *fd)
@@ -22,6 +22,9 @@ fn_err fn_signals_open(int *fd)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     signal(SIGPIPE, SIG_IGN);
+    /* Whoever started us may have ignored it, which execve passes on: children would vanish without a word.
+     */
+    signal(SIGCHLD, SIG_DFL);
     int code = pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (code) {
         errno = code;
@@ -44,27 +47,56 @@ static pid_t read_pid(int fd)
     return n > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
-fn_err fn_pidfile_take(const char *path, int *fd)
+/* Locks of the open file description: asking whether one is held takes none, so that who asks is in nobody's
+ * way. */
+static bool lock_whole(int fd, int how, short kind, struct flock *lock)
 {
-    FN_SCOPED_FD int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (file < 0) return FN_FAIL_OS("%s", path);
-    if (flock(file, LOCK_EX | LOCK_NB)) {
-        if (errno != EWOULDBLOCK) return FN_FAIL_OS("%s", path);
-        return FN_FAIL(FN_E_LOCKED, "%s: process %d", path, (int)read_pid(file));
-    }
-    char text[24];
-    size_t n = fn_format(text, sizeof text, "%d\n", (int)getpid());
-    if (ftruncate(file, 0) || pwrite(file, text, n, 0) != (ssize_t)n) return FN_FAIL_OS("%s", path);
-    *fd = fn_fd_release(&file);
-    return FN_OK;
+    *lock = (struct flock){.l_type = kind, .l_whence = SEEK_SET};
+    return fcntl(fd, how, lock) == 0;
 }
 
-pid_t fn_pidfile_holder(const char *path)
+/* Nobody else can have opened the file to lock it, and to write it is to write nothing else. */
+static bool pidfile_is_ours(int fd, const char *path)
 {
-    FN_SCOPED_FD int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (file < 0) return 0;
-    if (flock(file, LOCK_SH | LOCK_NB) == 0) return 0;
-    return errno == EWOULDBLOCK ? read_pid(file) : 0;
+    struct stat s, named;
+    return fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() && s.st_nlink == 1 &&
+           (s.st_mode & 077) == 0 && lstat(path, &named) == 0 && named.st_ino == s.st_ino &&
+           named.st_dev == s.st_dev;
+}
+
+fn_err fn_pidfile_take(const char *path, int *fd)
+{
+    const int how = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+    struct flock lock;
+    for (int tries = 0; tries < 3; tries++) {
+        FN_SCOPED_FD int file = open(path, how, 0600);
+        if (file < 0 && errno != ELOOP) return FN_FAIL_OS("%s", path);
+        if (file >= 0 && !lock_whole(file, F_OFD_SETLK, F_WRLCK, &lock)) {
+            if (errno != EAGAIN && errno != EACCES) return FN_FAIL_OS("%s", path);
+            return FN_FAIL(FN_E_LOCKED, "%s: process %d", path, (int)read_pid(file));
+        }
+        if (file >= 0 && pidfile_is_ours(file, path)) {
+            char text[24];
+            size_t n = fn_format(text, sizeof text, "%d\n", (int)getpid());
+            if (ftruncate(file, 0) || pwrite(file, text, n, 0) != (ssize_t)n) return FN_FAIL_OS("%s", path);
+            *fd = fn_fd_release(&file);
+            return FN_OK;
+        }
+        /* Nobody holds it and it is not what we would make: an older one, another user's, or a trap. */
+        if (unlink(path) && errno != ENOENT) return FN_FAIL_OS("%s", path);
+    }
+    return FN_FAIL(FN_E_BUSY, "%s is changed again and again", path);
+}
+
+fn_err fn_pidfile_holder(const char *path, pid_t *holder)
+{
+    struct flock lock;
+    *holder = 0;
+    FN_SCOPED_FD int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (file < 0 && errno == ENOENT) return FN_OK;
+    if (file < 0 || !lock_whole(file, F_OFD_GETLK, F_RDLCK, &lock)) return FN_FAIL_OS("%s", path);
+    if (lock.l_type != F_UNLCK) *holder = read_pid(file);
+    return FN_OK;
 }
 
 void fn_notify(const char *state)

@@ -11,10 +11,11 @@ fn_err fn_signals_open(int *fd);
 /* The next signal that waits, 0 when none does. */
 int fn_signals_next(int fd);
 
-/* Writes our pid and keeps an exclusive lock until *fd is closed or the process ends. FN_E_LOCKED names the pid that has it. */
+/* Writes our pid and keeps an exclusive lock until *fd is closed or the process ends. The file is 0600 and ours; one that is not and
+ * that nobody holds is replaced, for who can open it could keep us out. FN_E_LOCKED names the pid that has it. */
 fn_err fn_pidfile_take(const char *path, int *fd);
-/* The pid of a running holder of the lock, 0 when nobody holds it. */
-pid_t fn_pidfile_holder(const char *path);
+/* The pid of a running holder of the lock, 0 when nobody holds it. FN_E_DENIED when the file is another user's. */
+fn_err fn_pidfile_holder(const char *path, pid_t *holder);
 
 /* Tells whoever started us that we serve: writes a line to the descriptor FENGNI_READY_FD and closes it, and sends READY=1 by the
  * sd_notify protocol. `state` for later: "RELOADING=1", "STOPPING=1" go to systemd only. Harmless when nobody asked. */
@@ -37,6 +38,7 @@ struct fn_part {
     const char *name;
     const char *program;       /* absolute path */
     const char *const *words;  /* argv, ends with NULL */
+    const char *folder;        /* working directory, entered as who we are; NULL: ours */
     uid_t uid, gid;            /* 0, 0: stay who we are */
     int ready_timeout_ms;      /* not ready by then: killed and tried again */
     int stop_timeout_ms;       /* SIGKILL when SIGTERM has not ended it by then */

@@ -87,9 +87,11 @@ static void __attribute__((noreturn)) become_part(const struct fn_part *part, in
     fn_format(number, sizeof number, "%d", ready_fd);
     setenv("FENGNI_READY_FD", number, 1);
     unsetenv("NOTIFY_SOCKET"); /* the supervisor speaks to systemd */
+    if (part->folder && chdir(part->folder)) _exit(126);
     if (part->uid && fn_process_become(part->uid, part->gid) != FN_OK) _exit(126);
-    /* Changing the uid cleared the signal of the parent's death. */
+    /* Changing the uid cleared the signal of the parent's death, which may have come meanwhile. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(126);
     execv(part->program, (char *const *)part->words);
     _exit(127);
 }
@@ -231,11 +233,16 @@ int fn_supervisor_turn(struct fn_supervisor *supervisor)
         advance(supervisor, now);
     int64_t wait = TURN_MOST_MS;
     now = fn_monotonic_ms();
+    /* A part that waits is due only when it may start: an earlier one that is not ready, or the end, holds it
+     * back. */
+    bool may_start = !supervisor->stopping;
     for (size_t i = 0; i < supervisor->count; i++) {
         const struct child *c = &supervisor->children[i];
-        bool timed =
-            c->state == FN_PART_STARTING || c->state == FN_PART_WAITING || c->state == FN_PART_STOPPING;
-        if (timed && !c->killed && c->due_ms - now < wait) wait = c->due_ms - now;
+        bool timed = c->state == FN_PART_WAITING
+                         ? may_start
+                         : !c->killed && (c->state == FN_PART_STARTING || c->state == FN_PART_STOPPING);
+        if (timed && c->due_ms - now < wait) wait = c->due_ms - now;
+        may_start = may_start && c->state == FN_PART_READY;
     }
     return wait < 0 ? 0 : (int)wait;
 }

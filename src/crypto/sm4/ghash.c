@@ -181,7 +181,7 @@ blocks_by_pairs(size_t pairs, const struct parts *parts, struct number y, const 
 void fn_ghash_portable(const uint64_t h[16], uint8_t y[16], const uint8_t *in, size_t blocks)
 {
     if (!blocks) return;
-    __attribute__((uninitialized)) struct parts parts; /* what is used is filled below */
+    FN_SM4_UNSET struct parts parts; /* what is used is filled below */
     size_t pairs = (blocks + 1) / 2 < POWERS / 2 ? (blocks + 1) / 2 : POWERS / 2;
     for (size_t i = 0; i < pairs; i++) {
         const uint64_t *p = h + 4 * i;

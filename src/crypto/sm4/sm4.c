@@ -38,7 +38,7 @@ static void ecb(const struct fn_sm4_key *key, bool decrypt, const uint8_t *in, u
     if (n == 16) {
         fn_sm4_ops->one(key, decrypt, in, out);
     } else if (n) {
-        struct fn_sm4_lanes lanes;
+        FN_SM4_UNSET struct fn_sm4_lanes lanes;
         fn_sm4_ops->load(&lanes, key, decrypt);
         fn_sm4_ops->run(&lanes, in, out, n / 16);
         fn_wipe(&lanes, sizeof lanes);
@@ -78,7 +78,7 @@ fn_err fn_sm4_cbc_decrypt(const struct fn_sm4_key *key, uint8_t iv[16], const ui
 {
     FN_TRY(whole_blocks(n));
     if (!n) return FN_OK;
-    struct scratch s;
+    FN_SM4_UNSET struct scratch s;
     uint8_t last[16];
     if (n > 16) fn_sm4_ops->load(&s.lanes, key, true);
     for (size_t now; n; n -= now, in += now, out += now) {
@@ -112,7 +112,7 @@ void fn_sm4_cfb_decrypt(const struct fn_sm4_key *key, uint8_t iv[16], const uint
                         size_t n)
 {
     if (!n) return;
-    struct scratch s;
+    FN_SM4_UNSET struct scratch s;
     if (n > 16) fn_sm4_ops->load(&s.lanes, key, false);
     for (size_t now; n; n -= now, in += now, out += now) {
         now = n < CHUNK_BYTES ? n : CHUNK_BYTES;
@@ -141,7 +141,7 @@ void fn_sm4_ofb_crypt(const struct fn_sm4_key *key, uint8_t iv[16], const uint8_
 void fn_sm4_ctr_crypt(const struct fn_sm4_key *key, uint8_t iv[16], const uint8_t *in, uint8_t *out, size_t n)
 {
     if (!n) return;
-    struct scratch s;
+    FN_SM4_UNSET struct scratch s;
     if (n > 16) fn_sm4_ops->load(&s.lanes, key, false);
     for (size_t now; n; n -= now, in += now, out += now) {
         now = n < CHUNK_BYTES ? n : CHUNK_BYTES;

@@ -93,7 +93,8 @@ struct fn_gcm {
 };
 fn_err fn_gcm_start(struct fn_gcm *g, const struct fn_gcm_key *key, bool decrypt, struct fn_bytes nonce,
                     struct fn_bytes aad);
-void fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n);
+/* FN_E_TOO_LARGE, with nothing written, when the message would exceed the 2^36 - 32 bytes of GCM. */
+fn_err fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n);
 void fn_gcm_finish(struct fn_gcm *g, uint8_t tag[16]);
 
 /* CCM (nonce 7 to 13 bytes, tag 4, 6 … 16). Decryption wipes `out` and fails with FN_E_TAG on a mismatch. */

@@ -72,7 +72,7 @@ fn_err fn_sm4_cbc_encrypt_batch(size_t count, const struct fn_sm4_cbc_job *jobs)
     for (size_t i = 0; i < count; i++)
         if (jobs[i].n % 16)
             return FN_FAIL(FN_E_CIPHER_LENGTH, "job %zu has %zu bytes, not a multiple of 16", i, jobs[i].n);
-    struct lanes l;
+    FN_SM4_UNSET struct lanes l;
     l.used = 0;
     struct queue q = {jobs, jobs + count};
     for (;;) {

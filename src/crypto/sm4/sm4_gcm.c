@@ -182,13 +182,28 @@ static void group_crypt(struct group *g)
     stream_flush(&g->stream);
 }
 
+/* A short message is hashed in one go: the engine has a price for each call. */
+#define HASH_SHORT 256
+
 static void job_tag(const struct fn_gcm_job *job, const uint8_t *ciphertext, const uint8_t pad[16],
                     uint8_t tag[16])
 {
     memset(tag, 0, 16);
-    hash_padded(job->key, tag, job->aad.p, job->aad.n);
-    hash_padded(job->key, tag, ciphertext, job->n);
-    hash_lengths(job->key, tag, job->aad.n, job->n);
+    size_t aad_n = job->aad.n, n = job->n;
+    if (aad_n <= HASH_SHORT && n <= HASH_SHORT) {
+        FN_SM4_UNSET uint8_t text[2 * HASH_SHORT + 16];
+        size_t text_at = (aad_n + 15) / 16 * 16, lengths_at = text_at + (n + 15) / 16 * 16;
+        memset(text, 0, lengths_at);
+        if (aad_n) memcpy(text, job->aad.p, aad_n);
+        if (n) memcpy(text + text_at, ciphertext, n);
+        fn_put_be64(text + lengths_at, 8 * (uint64_t)aad_n);
+        fn_put_be64(text + lengths_at + 8, 8 * (uint64_t)n);
+        fn_sm4_ops->ghash(job->key->h, tag, text, lengths_at / 16 + 1);
+    } else {
+        hash_padded(job->key, tag, job->aad.p, aad_n);
+        hash_padded(job->key, tag, ciphertext, n);
+        hash_lengths(job->key, tag, aad_n, n);
+    }
     fn_sm4_xor(tag, tag, pad, 16);
 }
 
@@ -224,7 +239,7 @@ static void group_decrypt(struct group *g)
 
 static void batch(size_t count, struct fn_gcm_job *jobs, void (*work)(struct group *))
 {
-    struct group g;
+    FN_SM4_UNSET struct group g;
     stream_start(&g.stream);
     for (; count; count -= g.count, jobs += g.count) {
         g.jobs = jobs;
@@ -292,7 +307,7 @@ static void update_part(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_
 
 static void update_blocks(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n)
 {
-    struct stream s;
+    FN_SM4_UNSET struct stream s;
     stream_start(&s);
     if (g->decrypt) fn_sm4_ops->ghash(g->key->h, g->hash, in, n / 16);
     stream_add(&s, &g->key->sm4, g->counter, in, out, n);
@@ -302,14 +317,19 @@ static void update_blocks(struct fn_gcm *g, const uint8_t *in, uint8_t *out, siz
     g->text_size += n;
 }
 
-void fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n)
+fn_err fn_gcm_update(struct fn_gcm *g, const uint8_t *in, uint8_t *out, size_t n)
 {
+    /* Beyond it the counter comes round and the key stream, that of the tag included, is used again. */
+    if ((uint64_t)n > TEXT_MOST - g->text_size)
+        return FN_FAIL(FN_E_TOO_LARGE, "%zu bytes after %llu of a GCM message", n,
+                       (unsigned long long)g->text_size);
     size_t at = g->text_size % 16, head = at ? 16 - at : 0;
     if (head > n) head = n;
     if (head) update_part(g, in, out, head);
     size_t whole = (n - head) / 16 * 16, tail = n - head - whole;
     if (whole) update_blocks(g, in + head, out + head, whole);
     if (tail) update_part(g, in + head + whole, out + head + whole, tail);
+    return FN_OK;
 }
 
 void fn_gcm_finish(struct fn_gcm *g, uint8_t tag[16])

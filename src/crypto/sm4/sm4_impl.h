@@ -13,6 +13,16 @@
 #define FN_SM4_PUBLIC(variable) ((void)0)
 #endif
 
+/* Large scratch that is filled before it is read; clearing it first would cost more than a short message. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define FN_SM4_UNSET __attribute__((uninitialized))
+#endif
+#endif
+#ifndef FN_SM4_UNSET
+#define FN_SM4_UNSET
+#endif
+
 /* Blocks that a mode gathers before it calls the parallel kernel; a multiple of every variant's lanes. */
 #define FN_SM4_CHUNK 64
 
@@ -88,7 +98,9 @@ static inline void fn_sm4_counters(uint8_t *out, size_t n, uint8_t counter[16])
     uint64_t high = fn_get_be64(counter), low = fn_get_be64(counter + 8);
     for (; n; n--, out += 16) {
         fn_sm4_put128(out, high, low);
-        high += ++low == 0;
+        low++;
+        high += ~(low | -low) >> 63; /* low became 0; without a branch, for counters that are secret */
+        __asm__("" : "+r"(low));     /* nor may the compiler end the loop by comparing the counter */
     }
     fn_put_be64(counter, high);
     fn_put_be64(counter + 8, low);
@@ -101,6 +113,7 @@ static inline void fn_sm4_counters32(uint8_t *out, size_t n, uint8_t counter[16]
     for (; n; n--, out += 16) {
         fn_sm4_put128(out, high, low);
         low = (low & 0xFFFFFFFF00000000) | (uint32_t)(low + 1);
+        __asm__("" : "+r"(low));
     }
     fn_put_be64(counter + 8, low);
 }

@@ -147,7 +147,7 @@ static void wide_write(wide x[4][8], uint8_t *out)
 
 static void wide_crypt(const struct wide_keys *keys, const uint8_t *in, uint8_t *out)
 {
-    wide x[1][4][8];
+    FN_SM4_UNSET wide x[1][4][8];
     wide_read(x[0], in);
     for (int r = 0; r < 32; r += 4) FOUR_ROUNDS(1, x, &keys->rk[r]);
     wide_write(x[0], out);
@@ -155,7 +155,7 @@ static void wide_crypt(const struct wide_keys *keys, const uint8_t *in, uint8_t 
 
 static void wide_crypt_two(const struct wide_keys *keys, const uint8_t *in, uint8_t *out)
 {
-    wide x[2][4][8];
+    FN_SM4_UNSET wide x[2][4][8];
     wide_read(x[0], in);
     wide_read(x[1], in + 16 * LANES);
     for (int r = 0; r < 32; r += 4) FOUR_ROUNDS(2, x, &keys->rk[r]);
@@ -202,7 +202,7 @@ static void run(const struct fn_sm4_lanes *l, const uint8_t *in, uint8_t *out, s
         out += 16 * LANES;
     }
     if (!blocks) return;
-    _Alignas(16) uint8_t part[16 * LANES];
+    FN_SM4_UNSET _Alignas(16) uint8_t part[16 * LANES];
     memcpy(part, in, 16 * blocks);
     memset(part + 16 * blocks, 0, sizeof part - 16 * blocks);
     wide_crypt(keys, part, part);
@@ -218,9 +218,10 @@ static inline __attribute__((always_inline)) uint32_t narrow_sbox(uint32_t w)
 #define INPUT(k) (w >> (k))
     FN_SM4_SBOX(uint32_t, INPUT, s);
 #undef INPUT
-    for (int k = 0; k < 8; k++) s[k] &= 0x01010101;
-    uint32_t low = (s[0] + 2 * s[1]) + 4 * (s[2] + 2 * s[3]),
-             high = (s[4] + 2 * s[5]) + 4 * (s[6] + 2 * s[7]);
+#define BIT(k) (s[k] & 0x01010101)
+    uint32_t low = (BIT(0) + 2 * BIT(1)) + 4 * (BIT(2) + 2 * BIT(3));
+    uint32_t high = (BIT(4) + 2 * BIT(5)) + 4 * (BIT(6) + 2 * BIT(7));
+#undef BIT
     return low + (high << 4);
 }
 

@@ -98,7 +98,7 @@ static fn_err crypt(const struct fn_sm4_key *key1, const struct fn_sm4_key *key2
         return FN_FAIL(FN_E_ARGUMENT, "XTS kind %d", (int)kind);
     if (n < 16 || n > UNIT_MOST)
         return FN_FAIL(FN_E_CIPHER_LENGTH, "XTS data unit of %zu bytes, 16 to %zu allowed", n, UNIT_MOST);
-    struct xts x;
+    FN_SM4_UNSET struct xts x;
     x.kind = kind;
     x.key = key1;
     x.decrypt = decrypt;
