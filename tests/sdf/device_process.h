@@ -1,4 +1,5 @@
-/* A real fengni-device on a directory of its own, and libsdf.so as a customer would bind it: by dlopen and dlsym. */
+/* A real fengni-device on a directory of its own, and libsdf.so as a customer would bind it: by dlopen and
+ * dlsym. */
 #ifndef TESTS_SDF_DEVICE_PROCESS_H
 #define TESTS_SDF_DEVICE_PROCESS_H
 
@@ -52,8 +53,9 @@ static inline void device_start(void)
         snprintf(fd, sizeof fd, "%d", ready[1]);
         setenv("FENGNI_READY_FD", fd, 1);
         setenv("FENGNI_LANG", "en", 1);
-        execl(device.program, device.program, "--dir", device.directory, "--socket", device.socket, "--management", device.management,
-              "--threads", "2", "--unattended-key", device.key_file, (char *)NULL);
+        execl(device.program, device.program, "--dir", device.directory, "--socket", device.socket,
+              "--management", device.management, "--threads", "2", "--unattended-key", device.key_file,
+              (char *)NULL);
         _exit(127);
     }
     close(ready[1]);
@@ -87,7 +89,8 @@ static inline void device_manage(const char *verb, const char *json)
     fn_client_close(c);
 }
 
-/* Device, tenant (a test tenant or not), pairs at index 1 (with password) and 2 (without), RSA at 3, KEK at 1. */
+/* Device, tenant (a test tenant or not), pairs at index 1 (with password) and 2 (without), RSA at 3, KEK
+ * at 1. */
 static inline void device_make(bool test_tenant)
 {
     char json[256];
@@ -101,8 +104,9 @@ static inline void device_make(bool test_tenant)
     snprintf(device.library, sizeof device.library, "%s/libsdf.so", bin ? bin : ".");
     snprintf(device.program, sizeof device.program, "%s/fengni-device", bin ? bin : ".");
     device_start();
-    snprintf(json, sizeof json, "{\"unattended\":true,\"clients\":[{\"uid\":%u,\"application\":\"app\",\"test\":%s}]}", (unsigned)getuid(),
-             test_tenant ? "true" : "false");
+    snprintf(json, sizeof json,
+             "{\"unattended\":true,\"clients\":[{\"uid\":%u,\"application\":\"app\",\"test\":%s}]}",
+             (unsigned)getuid(), test_tenant ? "true" : "false");
     device_manage("init", json);
     device_manage("key.create_index", "{\"index\":1,\"password\":\"" PASSWORD "\"}");
     device_manage("key.create_index", "{\"index\":2}");
@@ -155,7 +159,9 @@ static inline void sdf_close(struct sdf s)
 }
 static inline void sdf_right(struct sdf s, unsigned index)
 {
-    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, index, (unsigned char *)PASSWORD, sizeof PASSWORD - 1), SDR_OK);
+    assert_int_equal(
+        S(SDF_GetPrivateKeyAccessRight)(s.session, index, (unsigned char *)PASSWORD, sizeof PASSWORD - 1),
+        SDR_OK);
 }
 static inline void sdf_hex(const char *text, unsigned char *out)
 {

@@ -1,5 +1,6 @@
-/* Every function of GM/T 0018 on the real device: as it should be called, in the wrong state, and with arguments that would hurt
- * a library that believes them. Length pointers hold rubbish before every call: they are outputs. */
+/* Every function of GM/T 0018 on the real device: as it should be called, in the wrong state, and with
+ * arguments that would hurt a library that believes them. Length pointers hold rubbish before every call:
+ * they are outputs. */
 #include "crypto/sm2/sm2.h"
 #include "crypto/sm3/sm3.h"
 #include "crypto/sm4/sm4.h"
@@ -12,7 +13,10 @@ struct fenced {
     ECCCipher cipher;
     unsigned char room[200];
 };
-static void fence(struct fenced *f) { memset(f, 0x5a, sizeof *f); }
+static void fence(struct fenced *f)
+{
+    memset(f, 0x5a, sizeof *f);
+}
 static void check_fence(const struct fenced *f, unsigned int n)
 {
     const unsigned char *p = (const unsigned char *)f;
@@ -88,7 +92,8 @@ static void test_handles(void **state)
     for (size_t i = 0; i < FN_COUNT(bad); i++) {
         assert_int_equal(S(SDF_GenerateRandom)(bad[i], 16, buffer), SDR_INARGERR);
         assert_int_equal(S(SDF_Encrypt)(bad[i], key, SGD_SM4_CBC, iv, buffer, 16, buffer, &n), SDR_INARGERR);
-        assert_int_equal(S(SDF_Encrypt)(s.session, bad[i], SGD_SM4_CBC, iv, buffer, 16, buffer, &n), SDR_KEYNOTEXIST);
+        assert_int_equal(S(SDF_Encrypt)(s.session, bad[i], SGD_SM4_CBC, iv, buffer, 16, buffer, &n),
+                         SDR_KEYNOTEXIST);
         assert_int_equal(S(SDF_DestroyKey)(s.session, bad[i]), SDR_KEYNOTEXIST);
         assert_int_equal(S(SDF_CloseSession)(bad[i]), SDR_INARGERR);
         if (bad[i] != s.device) {
@@ -98,7 +103,8 @@ static void test_handles(void **state)
         }
     }
     /* A key of another session, and after destruction. */
-    assert_int_equal(S(SDF_Encrypt)(other.session, key, SGD_SM4_CBC, iv, buffer, 16, buffer, &n), SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_Encrypt)(other.session, key, SGD_SM4_CBC, iv, buffer, 16, buffer, &n),
+                     SDR_KEYNOTEXIST);
     assert_int_equal(S(SDF_DestroyKey)(s.session, key), SDR_OK);
     assert_int_equal(S(SDF_DestroyKey)(s.session, key), SDR_KEYNOTEXIST);
     /* Closing the session ends its keys; closing the device ends its sessions. */
@@ -107,7 +113,8 @@ static void test_handles(void **state)
     assert_int_equal(S(SDF_GenerateRandom)(other.session, 16, buffer), SDR_INARGERR);
     assert_int_equal(S(SDF_CloseSession)(other.session), SDR_INARGERR);
     assert_int_equal(S(SDF_CloseDevice)(other.device), SDR_INARGERR);
-    assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_CBC, iv, buffer, 16, buffer, &n), SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_CBC, iv, buffer, 16, buffer, &n),
+                     SDR_KEYNOTEXIST);
     sdf_close(s);
     assert_int_equal(S(SDF_OpenDevice)(NULL), SDR_INARGERR);
     void *absent = buffer;
@@ -132,9 +139,12 @@ static void test_signatures(void **state)
     assert_int_equal(fn_sm2_digest(e, &key, FN_SM2_DEFAULT_ID, FN_BYTES_LITERAL("message")), FN_OK);
 
     assert_int_equal(S(SDF_InternalSign_ECC)(s.session, 1, e, 32, &sig), SDR_PARDENY);
-    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 1, (unsigned char *)"wrong password", 14), SDR_PRKRERR);
-    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 99, (unsigned char *)PASSWORD, 21), SDR_KEYNOTEXIST);
-    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 0, (unsigned char *)PASSWORD, 21), SDR_PARDENY);
+    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 1, (unsigned char *)"wrong password", 14),
+                     SDR_PRKRERR);
+    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 99, (unsigned char *)PASSWORD, 21),
+                     SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_GetPrivateKeyAccessRight)(s.session, 0, (unsigned char *)PASSWORD, 21),
+                     SDR_PARDENY);
     sdf_right(s, 1);
     assert_int_equal(S(SDF_InternalSign_ECC)(s.session, 1, e, 32, &sig), SDR_OK);
     memcpy(raw, sig.r + 32, 32);
@@ -203,8 +213,10 @@ static void test_encryption(void **state)
     f.cipher.L = 19;
     f.cipher.x[0] = 1;
     assert_int_equal(S(SDF_InternalDecrypt_ECC)(s.session, 1, SGD_SM2_3, &f.cipher, out, &n), SDR_ENCDATAERR);
-    assert_int_equal(S(SDF_ExternalEncrypt_ECC)(s.session, SGD_SM2_1, &pub, data, 19, &f.cipher), SDR_ALGNOTSUPPORT);
-    assert_int_equal(S(SDF_ExternalEncrypt_ECC)(s.session, SGD_SM2_3, &pub, data, 0, &f.cipher), SDR_INARGERR);
+    assert_int_equal(S(SDF_ExternalEncrypt_ECC)(s.session, SGD_SM2_1, &pub, data, 19, &f.cipher),
+                     SDR_ALGNOTSUPPORT);
+    assert_int_equal(S(SDF_ExternalEncrypt_ECC)(s.session, SGD_SM2_3, &pub, data, 0, &f.cipher),
+                     SDR_INARGERR);
     sdf_close(s);
 }
 
@@ -240,7 +252,8 @@ static void test_session_keys(void **state)
     assert_null(b);
     assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 1, 0, &f.cipher, &a), SDR_INARGERR);
     assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 1, 127, &f.cipher, &a), SDR_INARGERR);
-    assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 3, 128, &f.cipher, &a), SDR_KEYTYPEERR); /* an RSA pair */
+    assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 3, 128, &f.cipher, &a),
+                     SDR_KEYTYPEERR); /* an RSA pair */
     assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 50, 128, &f.cipher, &a), SDR_KEYNOTEXIST);
 
     assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM4_ECB, 1, wrapped, &n, &a), SDR_OK);
@@ -254,9 +267,12 @@ static void test_session_keys(void **state)
     same_key(s, a, b);
     wrapped[47] ^= 0x80;
     assert_int_equal(S(SDF_ImportKeyWithKEK)(s.session, SGD_SM4_CBC, 1, wrapped, n, &b), SDR_KEYERR);
-    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM4_ECB, 9, wrapped, &n, &a), SDR_KEYNOTEXIST);
-    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM4_OFB, 1, wrapped, &n, &a), SDR_ALGMODNOTSUPPORT);
-    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM1_ECB, 1, wrapped, &n, &a), SDR_ALGNOTSUPPORT);
+    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM4_ECB, 9, wrapped, &n, &a),
+                     SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM4_OFB, 1, wrapped, &n, &a),
+                     SDR_ALGMODNOTSUPPORT);
+    assert_int_equal(S(SDF_GenerateKeyWithKEK)(s.session, 128, SGD_SM1_ECB, 1, wrapped, &n, &a),
+                     SDR_ALGNOTSUPPORT);
     assert_int_equal(S(SDF_ImportKeyWithKEK)(s.session, SGD_SM4_ECB, 1, wrapped, 15, &b), SDR_KEYERR);
 
     /* An envelope made for index 1 is made over for index 2. */
@@ -266,7 +282,8 @@ static void test_session_keys(void **state)
     fence(&g);
     assert_int_equal(S(SDF_GenerateKeyWithIPK_ECC)(s.session, 1, 128, &f.cipher, &a), SDR_OK);
     assert_int_equal(S(SDF_ExportEncPublicKey_ECC)(s.session, 2, &pub), SDR_OK);
-    assert_int_equal(S(SDF_ExchangeDigitEnvelopeBaseOnECC)(s.session, 1, SGD_SM2_3, &pub, &f.cipher, &g.cipher), SDR_OK);
+    assert_int_equal(
+        S(SDF_ExchangeDigitEnvelopeBaseOnECC)(s.session, 1, SGD_SM2_3, &pub, &f.cipher, &g.cipher), SDR_OK);
     check_fence(&g, 16);
     assert_int_equal(S(SDF_ImportKeyWithISK_ECC)(s.session, 2, &g.cipher, &b), SDR_OK);
     same_key(s, a, b);
@@ -296,7 +313,8 @@ static void test_rsa(void **state)
     assert_int_equal(S(SDF_ExternalPublicKeyOperation_RSA)(s.session, &pub, out, 256, back, &n), SDR_OK);
     assert_int_equal(n, 256);
     assert_memory_equal(in, back, 256);
-    assert_int_equal(S(SDF_ExternalPublicKeyOperation_RSA)(s.session, &pub, out, 255, back, &n), SDR_INARGERR);
+    assert_int_equal(S(SDF_ExternalPublicKeyOperation_RSA)(s.session, &pub, out, 255, back, &n),
+                     SDR_INARGERR);
     n = RUBBISH;
     assert_int_equal(S(SDF_GenerateKeyWithIPK_RSA)(s.session, 3, 128, wrapped, &n, &a), SDR_OK);
     assert_int_equal(n, 256);
@@ -306,7 +324,8 @@ static void test_rsa(void **state)
     assert_int_equal(S(SDF_GenerateKeyWithEPK_RSA)(s.session, 128, &encrypt, wrapped, &n, &a), SDR_OK);
     assert_int_equal(n, 256);
     n = RUBBISH;
-    assert_int_equal(S(SDF_ExchangeDigitEnvelopeBaseOnRSA)(s.session, 3, &encrypt, wrapped, 256, wrapped2, &n), SDR_OK);
+    assert_int_equal(
+        S(SDF_ExchangeDigitEnvelopeBaseOnRSA)(s.session, 3, &encrypt, wrapped, 256, wrapped2, &n), SDR_OK);
     assert_int_equal(n, 256);
     assert_int_equal(S(SDF_ImportKeyWithISK_RSA)(s.session, 3, wrapped2, n, &b), SDR_OK);
     same_key(s, a, b);
@@ -323,23 +342,32 @@ static void test_agreement(void **state)
     ECCrefPublicKey pa, ta, pb, tb;
     void *agreement = NULL, *ka = NULL, *kb = NULL;
     unsigned char ida[] = "ALICE123@YAHOO.COM", idb[] = "BILL456@YAHOO.COM";
-    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement), SDR_PARDENY);
+    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement),
+                     SDR_PARDENY);
     sdf_right(a, 1);
-    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement), SDR_OK);
-    assert_int_equal(S(SDF_GenerateAgreementDataAndKeyWithECC)(b.session, 2, 128, idb, 17, ida, 18, &pa, &ta, &pb, &tb, &kb), SDR_OK);
-    assert_int_equal(S(SDF_GenerateKeyWithECC)(b.session, idb, 17, &pb, &tb, agreement, &ka), SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement),
+                     SDR_OK);
+    assert_int_equal(S(SDF_GenerateAgreementDataAndKeyWithECC)(b.session, 2, 128, idb, 17, ida, 18, &pa, &ta,
+                                                               &pb, &tb, &kb),
+                     SDR_OK);
+    assert_int_equal(S(SDF_GenerateKeyWithECC)(b.session, idb, 17, &pb, &tb, agreement, &ka),
+                     SDR_KEYNOTEXIST);
     assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka), SDR_OK);
     unsigned char data[16] = "agreed", c[16], d[16];
     unsigned int n;
     assert_int_equal(S(SDF_Encrypt)(a.session, ka, SGD_SM4_ECB, NULL, data, 16, c, &n), SDR_OK);
     assert_int_equal(S(SDF_Decrypt)(b.session, kb, SGD_SM4_ECB, NULL, c, 16, d, &n), SDR_OK);
     assert_memory_equal(data, d, 16);
-    assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka), SDR_KEYNOTEXIST); /* done with */
-    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement), SDR_OK);
+    assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka),
+                     SDR_KEYNOTEXIST); /* done with */
+    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement),
+                     SDR_OK);
     assert_int_equal(S(SDF_DestroyKey)(a.session, agreement), SDR_OK);
-    assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka), SDR_KEYNOTEXIST);
+    assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka),
+                     SDR_KEYNOTEXIST);
     pb.x[63] ^= 1;
-    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement), SDR_OK);
+    assert_int_equal(S(SDF_GenerateAgreementDataWithECC)(a.session, 1, 128, ida, 18, &pa, &ta, &agreement),
+                     SDR_OK);
     assert_int_equal(S(SDF_GenerateKeyWithECC)(a.session, idb, 17, &pb, &tb, agreement, &ka), SDR_INARGERR);
     sdf_close(a);
     sdf_close(b);
@@ -362,11 +390,21 @@ static void test_ciphers(void **state)
         memset(iv, 7, 16);
         memset(iv2, 7, 16);
         switch (modes[i]) {
-        case SGD_SM4_ECB: fn_sm4_ecb_encrypt(&k, data, expected, size); break;
-        case SGD_SM4_CBC: fn_sm4_cbc_encrypt(&k, iv2, data, expected, size); break;
-        case SGD_SM4_CFB: fn_sm4_cfb_encrypt(&k, iv2, data, expected, size); break;
-        case SGD_SM4_OFB: fn_sm4_ofb_crypt(&k, iv2, data, expected, size); break;
-        default: fn_sm4_ctr_crypt(&k, iv2, data, expected, size); break;
+        case SGD_SM4_ECB:
+            fn_sm4_ecb_encrypt(&k, data, expected, size);
+            break;
+        case SGD_SM4_CBC:
+            fn_sm4_cbc_encrypt(&k, iv2, data, expected, size);
+            break;
+        case SGD_SM4_CFB:
+            fn_sm4_cfb_encrypt(&k, iv2, data, expected, size);
+            break;
+        case SGD_SM4_OFB:
+            fn_sm4_ofb_crypt(&k, iv2, data, expected, size);
+            break;
+        default:
+            fn_sm4_ctr_crypt(&k, iv2, data, expected, size);
+            break;
         }
         n = RUBBISH;
         assert_int_equal(S(SDF_Encrypt)(s.session, key, modes[i], iv, data, size, out, &n), SDR_OK);
@@ -394,7 +432,8 @@ static void test_ciphers(void **state)
     assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_CBC, NULL, data, 32, out, &n), SDR_INARGERR);
     assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_CBC, iv, data, 32, out, NULL), SDR_OUTARGERR);
     assert_int_equal(S(SDF_Encrypt)(s.session, key, 0x2001, iv, data, 32, out, &n), SDR_ALGNOTSUPPORT);
-    assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_GCM, iv, data, 32, out, &n), SDR_ALGMODNOTSUPPORT);
+    assert_int_equal(S(SDF_Encrypt)(s.session, key, SGD_SM4_GCM, iv, data, 32, out, &n),
+                     SDR_ALGMODNOTSUPPORT);
     /* Longer than a frame. */
     size_t large = 3 * 1024 * 1024 + 32;
     unsigned char *a = malloc(large), *b = malloc(large);
@@ -439,7 +478,8 @@ static void test_macs(void **state)
     assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM3, NULL, data, 50, NULL, &n), SDR_OK);
     assert_int_equal(n, 32);
     assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM4_MAC, iv, data, 63, mac, &n), SDR_INARGERR);
-    assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM4_CBC, iv, data, 64, mac, &n), SDR_ALGMODNOTSUPPORT);
+    assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM4_CBC, iv, data, 64, mac, &n),
+                     SDR_ALGMODNOTSUPPORT);
 
     assert_int_equal(S(SDF_HMACUpdate)(s.session, data, 5), SDR_STEPERR);
     assert_int_equal(S(SDF_HMACInit)(s.session, key, SGD_SM3), SDR_OK);
@@ -454,7 +494,8 @@ static void test_macs(void **state)
     /* Longer than a frame. */
     size_t large = 2 * 1024 * 1024 + 5;
     unsigned char *a = calloc(1, large);
-    assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM3, NULL, a, (unsigned int)large, mac, &n), SDR_OK);
+    assert_int_equal(S(SDF_CalculateMAC)(s.session, key, SGD_SM3, NULL, a, (unsigned int)large, mac, &n),
+                     SDR_OK);
     fn_hmac_digest(&h, a, large, expected);
     assert_memory_equal(mac, expected, 32);
     free(a);
@@ -540,40 +581,58 @@ static void test_authenticated(void **state)
     struct fn_gcm_key k;
     void *key = known_key(s, raw);
     fn_gcm_key_init(&k, raw);
-    struct fn_gcm_job job = {.key = &k, .nonce = {nonce, 12}, .aad = {aad, 20}, .in = data, .out = expected, .n = 61, .tag = expected_tag,
+    struct fn_gcm_job job = {.key = &k,
+                             .nonce = {nonce, 12},
+                             .aad = {aad, 20},
+                             .in = data,
+                             .out = expected,
+                             .n = 61,
+                             .tag = expected_tag,
                              .tag_size = 16};
     assert_int_equal(fn_gcm_encrypt(&job), FN_OK);
-    assert_int_equal(S(SDF_AuthEnc)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, data, 61, out, &n, tag, &tag_n), SDR_OK);
+    assert_int_equal(
+        S(SDF_AuthEnc)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, data, 61, out, &n, tag, &tag_n),
+        SDR_OK);
     assert_int_equal(n, 61);
     assert_int_equal(tag_n, 16);
     assert_memory_equal(out, expected, 61);
     assert_memory_equal(tag, expected_tag, 16);
     n = RUBBISH;
-    assert_int_equal(S(SDF_AuthDec)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, tag, 16, out, 61, back, &n), SDR_OK);
+    assert_int_equal(
+        S(SDF_AuthDec)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, tag, 16, out, 61, back, &n), SDR_OK);
     assert_int_equal(n, 61);
     assert_memory_equal(back, data, 61);
     /* The same with the length of the tag by pointer, as the text of 2023 prints it. */
-    typedef int by_pointer(void *, void *, unsigned, void *, unsigned, void *, unsigned, void *, unsigned *, void *, unsigned, void *,
-                           unsigned *);
+    typedef int by_pointer(void *, void *, unsigned, void *, unsigned, void *, unsigned, void *, unsigned *,
+                           void *, unsigned, void *, unsigned *);
     tag_n = 16;
     n = RUBBISH;
     memset(back, 0, sizeof back);
-    assert_int_equal(((by_pointer *)sdf_symbol("SDF_AuthDec"))(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, tag, &tag_n, out, 61, back, &n),
+    assert_int_equal(((by_pointer *)sdf_symbol("SDF_AuthDec"))(s.session, key, SGD_SM4_GCM, nonce, 12, aad,
+                                                               20, tag, &tag_n, out, 61, back, &n),
                      SDR_OK);
     assert_memory_equal(back, data, 61);
     tag[0] ^= 1;
     memset(back, 1, sizeof back);
-    assert_int_equal(S(SDF_AuthDec)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, tag, 16, out, 61, back, &n), SDR_MACERR);
+    assert_int_equal(
+        S(SDF_AuthDec)(s.session, key, SGD_SM4_GCM, nonce, 12, aad, 20, tag, 16, out, 61, back, &n),
+        SDR_MACERR);
     for (size_t i = 0; i < 61; i++) assert_int_equal(back[i], 0);
     tag[0] ^= 1;
-    assert_int_equal(S(SDF_AuthEnc)(s.session, key, SGD_SM4_CBC, nonce, 12, aad, 20, data, 61, out, &n, tag, &tag_n), SDR_ALGMODNOTSUPPORT);
-    assert_int_equal(S(SDF_AuthEnc)(s.session, key, SGD_SM4_GCM, NULL, 0, aad, 20, data, 61, out, &n, tag, &tag_n), SDR_INARGERR);
+    assert_int_equal(
+        S(SDF_AuthEnc)(s.session, key, SGD_SM4_CBC, nonce, 12, aad, 20, data, 61, out, &n, tag, &tag_n),
+        SDR_ALGMODNOTSUPPORT);
+    assert_int_equal(
+        S(SDF_AuthEnc)(s.session, key, SGD_SM4_GCM, NULL, 0, aad, 20, data, 61, out, &n, tag, &tag_n),
+        SDR_INARGERR);
 
     static const unsigned int modes[] = {SGD_SM4_GCM, SGD_SM4_CCM};
     for (size_t m = 0; m < 2; m++) {
         unsigned int total = 0, back_n = 0;
         unsigned char last[16];
-        assert_int_equal(S(SDF_AuthEnc)(s.session, key, modes[m], nonce, 12, aad, 20, data, 61, expected, &n, expected_tag, &tag_n), SDR_OK);
+        assert_int_equal(S(SDF_AuthEnc)(s.session, key, modes[m], nonce, 12, aad, 20, data, 61, expected, &n,
+                                        expected_tag, &tag_n),
+                         SDR_OK);
         assert_int_equal(S(SDF_AuthEncUpdate)(s.session, data, 10, out, &n), SDR_STEPERR);
         assert_int_equal(S(SDF_AuthEncInit)(s.session, key, modes[m], nonce, 12, aad, 20, 61), SDR_OK);
         assert_int_equal(S(SDF_AuthEncUpdate)(s.session, data, 40, out, &n), SDR_OK);
@@ -591,7 +650,8 @@ static void test_authenticated(void **state)
         assert_memory_equal(tag, expected_tag, 16);
         for (int wrong = 0; wrong < 2; wrong++) {
             tag[3] ^= (unsigned char)wrong;
-            assert_int_equal(S(SDF_AuthDecInit)(s.session, key, modes[m], nonce, 12, aad, 20, tag, 16, 61), SDR_OK);
+            assert_int_equal(S(SDF_AuthDecInit)(s.session, key, modes[m], nonce, 12, aad, 20, tag, 16, 61),
+                             SDR_OK);
             assert_int_equal(S(SDF_AuthDecUpdate)(s.session, out, 50, back, &n), SDR_OK);
             back_n = n;
             assert_int_equal(S(SDF_AuthDecUpdate)(s.session, out + 50, 11, back + back_n, &n), SDR_OK);
@@ -627,16 +687,19 @@ static void test_hash(void **state)
     assert_memory_equal(digest, expected, 32);
     sdf_hex("b6af0cdabadc18b465f53fc3de1e328789dc68de92f120a40a2ebbdbf1bda839", pub.x + 32);
     sdf_hex("07ff305b95f9941a927436426fd2dff2faf60879577a959654b3f150ba79db86", pub.y + 32);
-    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, &pub, (unsigned char *)"1234567812345678", 16), SDR_OK);
+    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, &pub, (unsigned char *)"1234567812345678", 16),
+                     SDR_OK);
     assert_int_equal(S(SDF_HashUpdate)(s.session, (unsigned char *)"abc", 3), SDR_OK);
     n = RUBBISH;
     assert_int_equal(S(SDF_HashFinal)(s.session, digest, &n), SDR_OK);
     sdf_hex("87b7d624ce4bb00ac56db2b6c506d5fc9e38fd80c24d1b991e8c38b32bd6ee5a", expected);
     assert_memory_equal(digest, expected, 32);
     assert_int_equal(S(SDF_HashInit)(s.session, SGD_SHA256, NULL, NULL, 0), SDR_ALGNOTSUPPORT);
-    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, NULL, (unsigned char *)"1234567812345678", 16), SDR_INARGERR);
+    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, NULL, (unsigned char *)"1234567812345678", 16),
+                     SDR_INARGERR);
     pub.x[63] ^= 1;
-    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, &pub, (unsigned char *)"1234567812345678", 16), SDR_INARGERR);
+    assert_int_equal(S(SDF_HashInit)(s.session, SGD_SM3, &pub, (unsigned char *)"1234567812345678", 16),
+                     SDR_INARGERR);
     sdf_close(s);
 }
 
@@ -688,7 +751,8 @@ static void test_clear_keys(void **state)
     private.bits = 256;
     sdf_hex("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8", private.K + 32);
     assert_int_equal(S(SDF_ExternalSign_ECC)(s.session, SGD_SM2_1, &private, back, 32, &sig), wanted);
-    assert_int_equal(S(SDF_ExternalKeyEncrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, data, 16, out, &n), wanted);
+    assert_int_equal(S(SDF_ExternalKeyEncrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, data, 16, out, &n),
+                     wanted);
     assert_int_equal(S(SDF_ExternalKeyHMACInit)(s.session, SGD_SM3, raw, 16), wanted);
     if (allowed) {
         struct fn_sm2_private own;
@@ -698,8 +762,10 @@ static void test_clear_keys(void **state)
         assert_int_equal(S(SDF_HMACUpdate)(s.session, data, 16), SDR_OK);
         assert_int_equal(S(SDF_HMACFinal)(s.session, out, &n), SDR_OK);
         assert_int_equal(n, 32);
-        assert_int_equal(S(SDF_ExternalKeyEncrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, data, 16, out, &n), SDR_OK);
-        assert_int_equal(S(SDF_ExternalKeyDecrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, out, 16, back, &n), SDR_OK);
+        assert_int_equal(
+            S(SDF_ExternalKeyEncrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, data, 16, out, &n), SDR_OK);
+        assert_int_equal(
+            S(SDF_ExternalKeyDecrypt)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0, out, 16, back, &n), SDR_OK);
         assert_memory_equal(back, data, 16);
         assert_int_equal(S(SDF_ExternalKeyEncryptInit)(s.session, SGD_SM4_ECB, raw, 16, NULL, 0), SDR_OK);
         assert_int_equal(S(SDF_EncryptUpdate)(s.session, data, 16, back, &n), SDR_OK);
@@ -715,7 +781,8 @@ static void test_clear_keys(void **state)
         assert_int_equal(S(SDF_ExternalVerify_ECC)(s.session, SGD_SM2_1, &pub, back, 32, &sig), SDR_OK);
         fence(&f);
         assert_int_equal(S(SDF_ExternalEncrypt_ECC)(s.session, SGD_SM2_3, &pub, data, 16, &f.cipher), SDR_OK);
-        assert_int_equal(S(SDF_ExternalDecrypt_ECC)(s.session, SGD_SM2_3, &private, &f.cipher, back, &n), SDR_OK);
+        assert_int_equal(S(SDF_ExternalDecrypt_ECC)(s.session, SGD_SM2_3, &private, &f.cipher, back, &n),
+                         SDR_OK);
         assert_int_equal(n, 16);
         assert_memory_equal(back, data, 16);
     }
@@ -726,9 +793,11 @@ static void test_clear_keys(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const absent[] = {"SDF_ExternalSign_SM9",  "SDF_GenerateKeyWithEMK_SM9", "SDF_DecryptWithISK_SM9",
-                                         "SDF_GenerateKeywithIKE", "SDF_GenerateKeywithEPK_SSL", "SDF_ExportUserID_SM9"};
-    for (size_t i = 0; i < FN_COUNT(absent); i++) assert_int_equal(((int (*)(void *))sdf_symbol(absent[i]))(NULL), SDR_NOTSUPPORT);
+    static const char *const absent[] = {"SDF_ExternalSign_SM9",       "SDF_GenerateKeyWithEMK_SM9",
+                                         "SDF_DecryptWithISK_SM9",     "SDF_GenerateKeywithIKE",
+                                         "SDF_GenerateKeywithEPK_SSL", "SDF_ExportUserID_SM9"};
+    for (size_t i = 0; i < FN_COUNT(absent); i++)
+        assert_int_equal(((int (*)(void *))sdf_symbol(absent[i]))(NULL), SDR_NOTSUPPORT);
     assert_null(dlsym(device.so, "fn_client_open"));
     assert_null(dlsym(device.so, "fn_sm3_init"));
     char text[400];
@@ -742,11 +811,14 @@ int main(void)
 {
     static bool no = false, yes = true;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device),     cmocka_unit_test(test_handles), cmocka_unit_test(test_signatures),
-        cmocka_unit_test(test_encryption), cmocka_unit_test(test_session_keys), cmocka_unit_test(test_rsa),
-        cmocka_unit_test(test_agreement),  cmocka_unit_test(test_ciphers), cmocka_unit_test(test_macs),
-        cmocka_unit_test(test_parts),      cmocka_unit_test(test_authenticated), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_files),      cmocka_unit_test_prestate(test_clear_keys, &no), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_device),        cmocka_unit_test(test_handles),
+        cmocka_unit_test(test_signatures),    cmocka_unit_test(test_encryption),
+        cmocka_unit_test(test_session_keys),  cmocka_unit_test(test_rsa),
+        cmocka_unit_test(test_agreement),     cmocka_unit_test(test_ciphers),
+        cmocka_unit_test(test_macs),          cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_authenticated), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_files),         cmocka_unit_test_prestate(test_clear_keys, &no),
+        cmocka_unit_test(test_names),
     };
     const struct CMUnitTest clear[] = {cmocka_unit_test_prestate(test_clear_keys, &yes)};
     device_make(false);
