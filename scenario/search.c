@@ -24,15 +24,16 @@ struct pattern {
     uint32_t value; /* its value's number; UINT32_MAX for a decoy */
     uint8_t form;
     bool is_short;
-    uint32_t next; /* chain of patterns with the same hash of the first four bytes, as index + 1 */
+    uint32_t anchor; /* where in the pattern the bytes stand by which it is looked up */
+    uint32_t next;   /* chain of patterns of one bucket, as index + 1 */
 };
 
 struct search {
     struct pattern *patterns;
     size_t count, room;
     uint32_t values;
-    bool *found; /* by value */
-    uint32_t *buckets;
+    bool *found;          /* by value */
+    uint32_t *buckets[2]; /* patterns of under 8 bytes by their first 4, others by 8 bytes at their anchor */
     uint32_t mask;
     uint64_t random;
     iconv_t to_utf16, to_gb18030;
@@ -45,6 +46,13 @@ static uint32_t hash4(const uint8_t *p)
     uint32_t v;
     memcpy(&v, p, 4);
     return v * 2654435761u ^ v >> 15;
+}
+
+static uint32_t hash8(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return (uint32_t)((v * 0x9e3779b97f4a7c15u) >> 32);
 }
 
 static uint64_t hash_text(const char *text)
@@ -74,7 +82,8 @@ void search_free(struct search *s)
     free(s->patterns);
     free(s->seen);
     free(s->found);
-    free(s->buckets);
+    free(s->buckets[0]);
+    free(s->buckets[1]);
     free(s);
 }
 
@@ -115,7 +124,7 @@ static int add_pattern(struct search *s, const uint8_t *p, size_t n, uint32_t va
     uint8_t *copy = malloc(n);
     if (!copy) return -1;
     memcpy(copy, p, n);
-    s->patterns[s->count++] = (struct pattern){copy, (uint32_t)n, value, (uint8_t)form, is_short, 0};
+    s->patterns[s->count++] = (struct pattern){copy, (uint32_t)n, value, (uint8_t)form, is_short, 0, 0};
     return 0;
 }
 
@@ -228,19 +237,44 @@ int search_add(struct search *s, const char *value)
     return add_hex(s, value, number) || add_base64(s, value, number) ? -1 : 0;
 }
 
+/* Addresses begin alike and company names end alike, so that one bucket would hold thousands: of three places
+ * in a pattern the one whose eight bytes are the rarest among all patterns becomes its anchor. */
+static void choose_anchors(struct search *s, uint32_t *count)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < s->count; i++) {
+            struct pattern *p = &s->patterns[i];
+            if (p->n < 8) continue;
+            uint32_t places[3] = {p->n - 8, (p->n - 8) / 2, 0};
+            for (int k = 0; k < 3; k++) {
+                uint32_t *here = &count[hash8(p->p + places[k]) & s->mask];
+                if (pass == 0)
+                    ++*here;
+                else if (k == 0 || *here < count[hash8(p->p + p->anchor) & s->mask])
+                    p->anchor = places[k];
+            }
+        }
+}
+
 int search_prepare(struct search *s)
 {
     uint32_t size = 1024;
     while (size < s->count * 4) size *= 2;
     s->mask = size - 1;
-    free(s->buckets);
+    free(s->buckets[0]);
+    free(s->buckets[1]);
     free(s->found);
-    s->buckets = calloc(size, sizeof *s->buckets);
+    s->buckets[0] = calloc(size, sizeof **s->buckets);
+    s->buckets[1] = calloc(size, sizeof **s->buckets);
     s->found = calloc(s->values + 1, sizeof *s->found);
-    if (!s->buckets || !s->found) return -1;
+    if (!s->buckets[0] || !s->buckets[1] || !s->found) return -1;
+    choose_anchors(s, s->buckets[1]);
+    memset(s->buckets[1], 0, size * sizeof **s->buckets);
     for (size_t i = 0; i < s->count; i++) {
-        uint32_t *bucket = &s->buckets[hash4(s->patterns[i].p) & s->mask];
-        s->patterns[i].next = *bucket;
+        struct pattern *p = &s->patterns[i];
+        uint32_t *bucket = p->n < 8 ? &s->buckets[0][hash4(p->p) & s->mask]
+                                    : &s->buckets[1][hash8(p->p + p->anchor) & s->mask];
+        p->next = *bucket;
         *bucket = (uint32_t)i + 1;
     }
     return 0;
@@ -279,12 +313,17 @@ static int search_file(struct search *s, const char *path, struct search_result 
     if (p == MAP_FAILED) return -1;
     r->files++;
     r->bytes += n;
-    for (size_t i = 0; i + VALUE_LEAST <= n; i++)
-        for (uint32_t at = s->buckets[hash4(p + i) & s->mask]; at; at = s->patterns[at - 1].next) {
-            const struct pattern *pattern = &s->patterns[at - 1];
-            if (pattern->n <= n - i && memcmp(pattern->p, p + i, pattern->n) == 0)
-                hit(s, pattern, path, i, r);
-        }
+    for (size_t i = 0; i + VALUE_LEAST <= n; i++) {
+        uint32_t chains[2] = {s->buckets[0][hash4(p + i) & s->mask],
+                              i + 8 <= n ? s->buckets[1][hash8(p + i) & s->mask] : 0};
+        for (int k = 0; k < 2; k++)
+            for (uint32_t at = chains[k]; at; at = s->patterns[at - 1].next) {
+                const struct pattern *pattern = &s->patterns[at - 1];
+                if (pattern->anchor > i || pattern->n > n - i + pattern->anchor) continue;
+                if (memcmp(pattern->p, p + i - pattern->anchor, pattern->n) == 0)
+                    hit(s, pattern, path, i - pattern->anchor, r);
+            }
+    }
     munmap((void *)(uintptr_t)p, n);
     return 0;
 }

@@ -45,8 +45,10 @@ void fn_batch_free(struct fn_batch *b, const struct fn_cipher *cipher)
     memset(b, 0, sizeof *b);
 }
 
-/* The associated data of all protected cells, one after the other, then as views (the buffer may move while it grows). */
-static fn_err prepare_aad(struct fn_batch *b, const struct fn_definition *def, struct fn_cipher_item *items, size_t *count)
+/* The associated data of all protected cells, one after the other, then as views (the buffer may move while
+ * it grows). */
+static fn_err prepare_aad(struct fn_batch *b, const struct fn_definition *def, struct fn_cipher_item *items,
+                          size_t *count)
 {
     size_t n = 0, before = 0;
     struct fn_bytes table = fn_bytes(def->name, strlen(def->name));
@@ -54,7 +56,8 @@ static fn_err prepare_aad(struct fn_batch *b, const struct fn_definition *def, s
     for (size_t r = 0; r < b->rows; r++) {
         for (size_t c = 0; c < def->count; c++) {
             size_t at = r * def->count + c;
-            if (def->columns[c].role != FN_COLUMN_PROTECTED || !b->cells[at].p || b->results[r] != FN_OK) continue;
+            if (def->columns[c].role != FN_COLUMN_PROTECTED || !b->cells[at].p || b->results[r] != FN_OK)
+                continue;
             struct fn_bytes column = fn_bytes(def->columns[c].name, strlen(def->columns[c].name));
             FN_TRY(fn_field_aad(&b->aad, table, column, b->ids[r], b->versions[r]));
             items[n] = (struct fn_cipher_item){.in = b->cells[at], .aad = {NULL, b->aad.n - before}};
@@ -68,7 +71,8 @@ static fn_err prepare_aad(struct fn_batch *b, const struct fn_definition *def, s
     return FN_OK;
 }
 
-fn_err fn_batch_seal_start(struct fn_batch *b, const struct fn_definition *def, const struct fn_cipher *cipher)
+fn_err fn_batch_seal_start(struct fn_batch *b, const struct fn_definition *def,
+                           const struct fn_cipher *cipher)
 {
     size_t count;
     for (size_t r = 0; r < b->rows; r++) b->results[r] = FN_OK;
@@ -88,7 +92,8 @@ fn_err fn_batch_seal_start(struct fn_batch *b, const struct fn_definition *def, 
     return FN_OK;
 }
 
-fn_err fn_batch_seal_finish(struct fn_batch *b, const struct fn_definition *def, const struct fn_cipher *cipher)
+fn_err fn_batch_seal_finish(struct fn_batch *b, const struct fn_definition *def,
+                            const struct fn_cipher *cipher)
 {
     size_t n = 0, room = 0;
     if (b->sealing) FN_TRY(fn_cipher_finish(cipher, &b->seal));
@@ -104,7 +109,8 @@ fn_err fn_batch_seal_finish(struct fn_batch *b, const struct fn_definition *def,
         b->stored[i] = b->cells[i];
         if (def->columns[i % def->count].role != FN_COLUMN_PROTECTED || !b->cells[i].p) continue;
         const struct fn_cipher_item *item = &b->fields[n++];
-        struct fn_field field = {def->suite, def->fields.uuid, item->key_version, item->nonce, item->out, item->tag};
+        struct fn_field field = {def->suite,  def->fields.uuid, item->key_version,
+                                 item->nonce, item->out,        item->tag};
         size_t start = b->sealed.n;
         FN_TRY(fn_field_write_text(&b->sealed, &field));
         b->stored[i] = fn_bytes(b->sealed.p + start, b->sealed.n - start);
@@ -151,7 +157,8 @@ fn_err fn_batch_mac_start(struct fn_batch *b, const struct fn_definition *def, c
     b->message.n = 0;
     for (size_t r = 0; r < b->rows; r++) {
         FN_TRY(fn_row_message(&b->message, def, b->ids[r], b->versions[r], b->stored + r * def->count));
-        b->rows_mac[r] = (struct fn_cipher_item){.in = {NULL, b->message.n - before}, .key_version = fn_get_be32(b->macs[r])};
+        b->rows_mac[r] = (struct fn_cipher_item){.in = {NULL, b->message.n - before},
+                                                 .key_version = fn_get_be32(b->macs[r])};
         before = b->message.n;
     }
     const uint8_t *p = b->message.p;
@@ -171,10 +178,12 @@ fn_err fn_batch_mac_finish(struct fn_batch *b, const struct fn_cipher *cipher, b
     for (size_t r = 0; r < b->rows; r++) {
         const struct fn_cipher_item *item = &b->rows_mac[r];
         if (item->result != FN_OK && make) return item->result;
-        if (item->result == FN_OK && item->tag.n != 32) return FN_FAIL(FN_E_INTERNAL, "MAC of %zu bytes", item->tag.n);
+        if (item->result == FN_OK && item->tag.n != 32)
+            return FN_FAIL(FN_E_INTERNAL, "MAC of %zu bytes", item->tag.n);
         if (make)
             memcpy(b->macs[r] + 4, item->tag.p, 32);
-        else if (b->results[r] == FN_OK && (item->result != FN_OK || !fn_equal_ct(b->macs[r] + 4, item->tag.p, 32)))
+        else if (b->results[r] == FN_OK &&
+                 (item->result != FN_OK || !fn_equal_ct(b->macs[r] + 4, item->tag.p, 32)))
             b->results[r] = FN_E_ROW_ALTERED;
     }
     fn_cipher_done(cipher, &b->mac);
@@ -188,7 +197,8 @@ static fn_err parse_fields(struct fn_batch *b, const struct fn_definition *def, 
     size_t n = 0, room = 0;
     for (size_t i = 0; i < b->rows * def->count; i++) {
         b->cells[i] = b->stored[i];
-        if (b->stored[i].p && def->columns[i % def->count].role == FN_COLUMN_PROTECTED) room += b->stored[i].n / 4 * 3 + 3;
+        if (b->stored[i].p && def->columns[i % def->count].role == FN_COLUMN_PROTECTED)
+            room += b->stored[i].n / 4 * 3 + 3;
     }
     FN_TRY(prepare_aad(b, def, b->fields, count));
     uint8_t *where;
@@ -196,7 +206,9 @@ static fn_err parse_fields(struct fn_batch *b, const struct fn_definition *def, 
     FN_TRY(fn_buf_reserve(&b->sealed, room, &where));
     for (size_t i = 0; i < b->rows * def->count; i++) {
         size_t r = i / def->count;
-        if (!b->stored[i].p || def->columns[i % def->count].role != FN_COLUMN_PROTECTED || b->results[r] != FN_OK) continue;
+        if (!b->stored[i].p || def->columns[i % def->count].role != FN_COLUMN_PROTECTED ||
+            b->results[r] != FN_OK)
+            continue;
         struct fn_field field;
         fn_err err = fn_field_read_text(&field, b->stored[i], &b->sealed);
         if (err == FN_OK && (field.suite != def->suite || memcmp(field.key.b, def->fields.uuid.b, 16)))
@@ -231,8 +243,9 @@ fn_err fn_batch_open(struct fn_batch *b, const struct fn_definition *def, const 
         if (b->results[r] != FN_OK && b->results[r] != FN_E_FIELD) continue;
         const struct fn_cipher_item *item = &b->fields[n++];
         if (item->result != FN_OK) b->results[r] = FN_E_FIELD;
-        b->cells[i] = item->result == FN_OK ? fn_bytes(item->out.p ? item->out.p : (const uint8_t *)"", item->out.n)
-                                            : fn_bytes(NULL, 0);
+        b->cells[i] = item->result == FN_OK
+                          ? fn_bytes(item->out.p ? item->out.p : (const uint8_t *)"", item->out.n)
+                          : fn_bytes(NULL, 0);
     }
     return FN_OK;
 }

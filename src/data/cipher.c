@@ -8,7 +8,8 @@ fn_err fn_cipher_run(const struct fn_cipher *c, struct fn_cipher_job *job)
     return fn_cipher_finish(c, job);
 }
 
-fn_err fn_cipher_mac(const struct fn_cipher *c, const struct fn_data_key *key, struct fn_bytes message, uint8_t mac[32])
+fn_err fn_cipher_mac(const struct fn_cipher *c, const struct fn_data_key *key, struct fn_bytes message,
+                     uint8_t mac[32])
 {
     struct fn_cipher_item item = {.in = message};
     struct fn_cipher_job job = {.work = FN_CIPHER_MAC, .key = *key, .count = 1, .items = &item};
@@ -20,10 +21,11 @@ fn_err fn_cipher_mac(const struct fn_cipher *c, const struct fn_data_key *key, s
     return err;
 }
 
-fn_err fn_cipher_anchor(const struct fn_cipher *c, const char *name, uint64_t *stands, uint64_t counter, const uint8_t digest[32])
+fn_err fn_cipher_anchor(const struct fn_cipher *c, const char *name, uint64_t *stands, uint64_t counter,
+                        const uint8_t digest[32])
 {
-    /* The first step is taken from where we believe the anchor to be; another process may have moved it, or an attempt of ours
-     * whose answer was lost: then look and step again. */
+    /* The first step is taken from where we believe the anchor to be; another process may have moved it, or
+     * an attempt of ours whose answer was lost: then look and step again. */
     for (int attempt = 0; attempt < 8; attempt++) {
         fn_err err = c->anchor_set(c->self, name, *stands, counter, digest);
         if (err == FN_OK) *stands = counter;
@@ -36,7 +38,8 @@ fn_err fn_cipher_anchor(const struct fn_cipher *c, const char *name, uint64_t *s
         if (*stands > counter) return FN_OK;
         if (*stands < counter) continue;
         if (fn_equal_ct(there, digest, 32)) return FN_OK;
-        return FN_FAIL(FN_E_TABLE_OLD, "anchor %s at %llu has another digest", name, (unsigned long long)counter);
+        return FN_FAIL(FN_E_TABLE_OLD, "anchor %s at %llu has another digest", name,
+                       (unsigned long long)counter);
     }
     return FN_FAIL(FN_E_BUSY, "anchor %s moves all the time", name);
 }

@@ -10,10 +10,11 @@
 /* Identifiers of GB/T 33560 and GM/T 0006. */
 enum { SGD_SM3_HMAC = 0x8, SGD_SM4_CBC = 0x402, SGD_SM4_GCM = 0x02000400 };
 
-#define PATIENCE_MS  30000u
-#define CHUNK_ITEMS  512u
-#define CHUNK_BYTES  (192u << 10) /* a frame is sent when it is this full, so that the device begins while we go on */
-#define POLL_MS      200u
+#define PATIENCE_MS 30000u
+#define CHUNK_ITEMS 512u
+#define CHUNK_BYTES                                                                                          \
+    (192u << 10) /* a frame is sent when it is this full, so that the device begins while we go on */
+#define POLL_MS 200u
 
 /* One request on its way; its items stay here for a repeat when the device is overloaded or was lost. */
 struct part {
@@ -125,11 +126,12 @@ static fn_err wait_part(struct device *d, struct part *p)
 
 /* How one item of an operation is laid out and read back. */
 typedef fn_err put_item(struct fn_buf *b, const struct fn_cipher_job *job, const struct fn_cipher_item *item);
-typedef fn_err get_item(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item);
+typedef fn_err get_item(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                        struct fn_cipher_item *item);
 
 /* Sends the items named by `index` in as many requests as they fill. */
-static fn_err send_items(struct device *d, struct work *w, struct fn_cipher_job *job, uint16_t operation, const uint32_t *index,
-                         size_t count, put_item *put)
+static fn_err send_items(struct device *d, struct work *w, struct fn_cipher_job *job, uint16_t operation,
+                         const uint32_t *index, size_t count, put_item *put)
 {
     for (size_t i = 0; i < count;) {
         struct part *p;
@@ -172,7 +174,8 @@ static fn_err collect(struct device *d, struct work *w, struct fn_cipher_job *jo
     return FN_OK;
 }
 
-/* --- single operations ------------------------------------------------------------------------------------------------------ */
+/* --- single operations
+ * ------------------------------------------------------------------------------------------------------ */
 
 static fn_err put_seal(struct fn_buf *b, const struct fn_cipher_job *job, const struct fn_cipher_item *item)
 {
@@ -183,7 +186,8 @@ static fn_err put_seal(struct fn_buf *b, const struct fn_cipher_job *job, const 
     return fn_buf_var(b, item->in.p, item->in.n);
 }
 
-static fn_err get_seal(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err get_seal(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                       struct fn_cipher_item *item)
 {
     (void)w;
     (void)job;
@@ -203,14 +207,16 @@ static fn_err put_open(struct fn_buf *b, const struct fn_cipher_job *job, const 
     return fn_buf_var(b, item->in.p, item->in.n);
 }
 
-static fn_err get_open(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err get_open(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                       struct fn_cipher_item *item)
 {
     (void)w;
     (void)job;
     return fn_cur_var(c, FN_DEVICE_FRAME_MOST, &item->out);
 }
 
-static fn_err put_hmac(struct fn_buf *b, const struct fn_data_key *key, uint32_t version, struct fn_bytes message)
+static fn_err put_hmac(struct fn_buf *b, const struct fn_data_key *key, uint32_t version,
+                       struct fn_bytes message)
 {
     FN_TRY(fn_client_put_uuid(b, &key->uuid, version));
     FN_TRY(fn_buf_u32(b, SGD_SM3_HMAC));
@@ -230,14 +236,16 @@ static fn_err put_mac(struct fn_buf *b, const struct fn_cipher_job *job, const s
     return put_hmac(b, &job->key, item->key_version ? item->key_version : job->key.version, item->in);
 }
 
-static fn_err get_mac(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err get_mac(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                      struct fn_cipher_item *item)
 {
     (void)w;
     (void)job;
     return get_hmac(c, &item->tag);
 }
 
-/* --- suite 2: two operations ------------------------------------------------------------------------------------------------ */
+/* --- suite 2: two operations
+ * ------------------------------------------------------------------------------------------------ */
 
 static fn_err put_cbc(struct fn_buf *b, const struct fn_cipher_job *job, const struct fn_cipher_item *item)
 {
@@ -257,7 +265,8 @@ static struct fn_bytes keep(struct work *w, const void *p, size_t n)
     return kept;
 }
 
-static fn_err get_cbc(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err get_cbc(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                      struct fn_cipher_item *item)
 {
     struct fn_bytes iv;
     uint8_t nonce[FN_FIELD_CBC_NONCE];
@@ -271,7 +280,8 @@ static fn_err get_cbc(struct fn_cur *c, struct work *w, const struct fn_cipher_j
     return FN_OK;
 }
 
-static fn_err put_field_mac(struct fn_buf *b, const struct fn_cipher_job *job, const struct fn_cipher_item *item)
+static fn_err put_field_mac(struct fn_buf *b, const struct fn_cipher_job *job,
+                            const struct fn_cipher_item *item)
 {
     struct fn_bytes ciphertext = job->work == FN_CIPHER_SEAL ? item->out : item->in;
     size_t size = FN_FIELD_HEADER + 4 + item->aad.n + item->nonce.n + ciphertext.n;
@@ -282,13 +292,15 @@ static fn_err put_field_mac(struct fn_buf *b, const struct fn_cipher_job *job, c
     return fn_field_mac_message(b, &job->key.uuid, item->key_version, item->aad, item->nonce, ciphertext);
 }
 
-static fn_err check_field_mac(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err check_field_mac(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                              struct fn_cipher_item *item)
 {
     struct fn_bytes mac;
     (void)w;
     (void)job;
     FN_TRY(get_hmac(c, &mac));
-    if (mac.n != FN_FIELD_CBC_TAG || item->tag.n != mac.n || !fn_equal_ct(mac.p, item->tag.p, mac.n)) item->result = FN_E_TAG;
+    if (mac.n != FN_FIELD_CBC_TAG || item->tag.n != mac.n || !fn_equal_ct(mac.p, item->tag.p, mac.n))
+        item->result = FN_E_TAG;
     return FN_OK;
 }
 
@@ -300,7 +312,8 @@ static fn_err put_uncbc(struct fn_buf *b, const struct fn_cipher_job *job, const
     return fn_buf_var(b, item->in.p, item->in.n);
 }
 
-static fn_err get_uncbc(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job, struct fn_cipher_item *item)
+static fn_err get_uncbc(struct fn_cur *c, struct work *w, const struct fn_cipher_job *job,
+                        struct fn_cipher_item *item)
 {
     struct fn_bytes chaining, padded;
     (void)w;
@@ -327,11 +340,14 @@ static fn_err finish_cbc(struct device *d, struct work *w, struct fn_cipher_job 
     FN_TRY(fn_buf_reserve(&w->memory, job->count * FN_FIELD_CBC_NONCE, &where));
     FN_TRY(collect(d, w, job, 0, seal ? get_cbc : check_field_mac));
     size_t from = w->count, good = still_good(w, job);
-    FN_TRY(send_items(d, w, job, seal ? FN_OP_MAC : FN_OP_DECRYPT, w->index + job->count, good, seal ? put_field_mac : put_uncbc));
+    FN_TRY(send_items(d, w, job, seal ? FN_OP_MAC : FN_OP_DECRYPT, w->index + job->count, good,
+                      seal ? put_field_mac : put_uncbc));
     return collect(d, w, job, from, seal ? get_mac : get_uncbc);
 }
 
-/* --- the interface ---------------------------------------------------------------------------------------------------------- */
+/* --- the interface
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void device_done(void *self, struct fn_cipher_job *job)
 {
@@ -356,9 +372,11 @@ static fn_err start(struct device *d, struct work *w, struct fn_cipher_job *job)
     case FN_CIPHER_MAC:
         return send_items(d, w, job, FN_OP_MAC, w->index, job->count, put_mac);
     case FN_CIPHER_SEAL:
-        return send_items(d, w, job, cbc ? FN_OP_ENCRYPT : FN_OP_AEAD_ENCRYPT, w->index, job->count, cbc ? put_cbc : put_seal);
+        return send_items(d, w, job, cbc ? FN_OP_ENCRYPT : FN_OP_AEAD_ENCRYPT, w->index, job->count,
+                          cbc ? put_cbc : put_seal);
     case FN_CIPHER_OPEN:
-        return send_items(d, w, job, cbc ? FN_OP_MAC : FN_OP_AEAD_DECRYPT, w->index, job->count, cbc ? put_field_mac : put_open);
+        return send_items(d, w, job, cbc ? FN_OP_MAC : FN_OP_AEAD_DECRYPT, w->index, job->count,
+                          cbc ? put_field_mac : put_open);
     }
     return FN_FAIL(FN_E_INTERNAL, "work %d", (int)job->work);
 }
@@ -379,20 +397,25 @@ static fn_err device_finish(void *self, struct fn_cipher_job *job)
     struct work *w = job->state;
     if (!w) return FN_FAIL(FN_E_INTERNAL, "job was not started");
     if (w->finished) return FN_OK;
-    if (job->work == FN_CIPHER_MAC) FN_TRY(collect(d, w, job, 0, get_mac));
-    else if (job->suite == FN_SUITE_SM4_CBC_HMAC) FN_TRY(finish_cbc(d, w, job));
-    else FN_TRY(collect(d, w, job, 0, job->work == FN_CIPHER_SEAL ? get_seal : get_open));
+    if (job->work == FN_CIPHER_MAC)
+        FN_TRY(collect(d, w, job, 0, get_mac));
+    else if (job->suite == FN_SUITE_SM4_CBC_HMAC)
+        FN_TRY(finish_cbc(d, w, job));
+    else
+        FN_TRY(collect(d, w, job, 0, job->work == FN_CIPHER_SEAL ? get_seal : get_open));
     w->finished = true;
     return FN_OK;
 }
 
 /* One item to and fro; *c reads the answer behind its status. */
-static fn_err call_one(struct device *d, uint16_t operation, const struct fn_buf *item, struct fn_client_response *r, struct fn_cur *c)
+static fn_err call_one(struct device *d, uint16_t operation, const struct fn_buf *item,
+                       struct fn_client_response *r, struct fn_cur *c)
 {
     int64_t until = fn_monotonic_ms() + d->patience_ms;
     fn_err err;
     do err = fn_client_call(d->client, 0, operation, 1, fn_buf_view(item), r);
-    while ((err == FN_E_DEVICE_LOST || err == FN_E_CONNECTION) && fn_monotonic_ms() < until && (sleep_ms(20), true));
+    while ((err == FN_E_DEVICE_LOST || err == FN_E_CONNECTION) && fn_monotonic_ms() < until &&
+           (sleep_ms(20), true));
     FN_TRY(err);
     *c = fn_cur(r->items);
     err = fn_client_item_status(c);
@@ -433,7 +456,8 @@ static fn_err find_key(struct device *d, const char *label, struct fn_data_key *
     return err;
 }
 
-static fn_err make_key(struct device *d, const char *label, enum fn_data_key_kind kind, struct fn_data_key *key)
+static fn_err make_key(struct device *d, const char *label, enum fn_data_key_kind kind,
+                       struct fn_data_key *key)
 {
     FN_SCOPED_BUF struct fn_buf item = fn_buf_heap();
     struct fn_client_response r;
@@ -450,7 +474,8 @@ static fn_err make_key(struct device *d, const char *label, enum fn_data_key_kin
     return err;
 }
 
-static fn_err device_key(void *self, const char *label, enum fn_data_key_kind kind, bool create, struct fn_data_key *key)
+static fn_err device_key(void *self, const char *label, enum fn_data_key_kind kind, bool create,
+                         struct fn_data_key *key)
 {
     fn_err err = find_key(self, label, key);
     if (err != FN_E_KEY_NOT_FOUND && err != FN_E_NOT_FOUND) return err;
@@ -476,7 +501,8 @@ static fn_err device_anchor_get(void *self, const char *name, uint64_t *counter,
     return err;
 }
 
-static fn_err device_anchor_set(void *self, const char *name, uint64_t expected, uint64_t counter, const uint8_t digest[32])
+static fn_err device_anchor_set(void *self, const char *name, uint64_t expected, uint64_t counter,
+                                const uint8_t digest[32])
 {
     FN_SCOPED_BUF struct fn_buf item = fn_buf_heap();
     struct fn_client_response r;

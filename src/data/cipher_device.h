@@ -1,5 +1,5 @@
-/* The cipher interface over the client of the device: several requests of a few hundred items under way at once; overload and a
- * device that starts anew are waited out up to the patience. */
+/* The cipher interface over the client of the device: several requests of a few hundred items under way at
+ * once; overload and a device that starts anew are waited out up to the patience. */
 #ifndef FN_DATA_CIPHER_DEVICE_H
 #define FN_DATA_CIPHER_DEVICE_H
 

@@ -1,4 +1,5 @@
-/* Credentials for clear text: files with an access secret, and a table of their HMACs that is itself integrity-protected. */
+/* Credentials for clear text: files with an access secret, and a table of their HMACs that is itself
+ * integrity-protected. */
 #include "base/sys/file.h"
 #include "base/sys/now.h"
 #include "base/sys/os_err.h"
@@ -16,36 +17,38 @@
 enum { ID, HOLDER, CREATED, EXPIRES, STATE, VERIFIER, COLUMNS };
 
 static const struct fn_column columns[COLUMNS] = {
-    {"id", FN_COLUMN_COVERED},      {"holder", FN_COLUMN_COVERED}, {"created_ms", FN_COLUMN_COVERED},
+    {"id", FN_COLUMN_COVERED},         {"holder", FN_COLUMN_COVERED}, {"created_ms", FN_COLUMN_COVERED},
     {"expires_ms", FN_COLUMN_COVERED}, {"state", FN_COLUMN_COVERED},  {"verifier", FN_COLUMN_COVERED},
 };
 
 struct book {
     struct fn_store *store;
-    struct fn_table *table;
+    struct fn_data_table *table;
 };
 
 static fn_err open_book(struct book *b, const struct fn_cipher *cipher, const char *instance, bool read_only)
 {
     FN_SCOPED_HEAP char *path = NULL, *url = NULL;
-    struct fn_table_options o = {.columns = columns, .count = COLUMNS, .read_only = read_only, .anchor_every_ms = 1};
+    struct fn_data_table_options o = {
+        .columns = columns, .count = COLUMNS, .read_only = read_only, .anchor_every_ms = 1};
     FN_TRY(fn_data_path(instance, "data.db", &path));
     FN_TRY(fn_heap_format(&url, "sqlite:%s", path));
     FN_TRY(fn_store_open(&b->store, url, !read_only));
-    fn_err err = fn_table_open(&b->table, b->store, path, cipher, "credential", &o);
+    fn_err err = fn_data_table_open(&b->table, b->store, path, cipher, "credential", &o);
     if (err != FN_OK) fn_store_close(b->store);
     return err;
 }
 
 static fn_err close_book(struct book *b, fn_err before)
 {
-    fn_err err = fn_table_close(b->table);
+    fn_err err = fn_data_table_close(b->table);
     fn_store_close(b->store);
     return before != FN_OK ? before : err;
 }
 
 /* HMAC under the device over id, holder, times and secret: hex. */
-static fn_err verifier(const struct fn_cipher *cipher, const struct fn_credential *c, const uint8_t secret[SECRET_SIZE], char hex[65])
+static fn_err verifier(const struct fn_cipher *cipher, const struct fn_credential *c,
+                       const uint8_t secret[SECRET_SIZE], char hex[65])
 {
     struct fn_data_key key;
     uint8_t mac[32];
@@ -69,8 +72,8 @@ static fn_err write_file(const struct fn_credential *c, const uint8_t secret[SEC
     FN_SCOPED_WIPE(code);
     int handle;
     fn_base64url_encode(code, secret, SECRET_SIZE);
-    FN_TRY(fn_buf_format(&text, FILE_MARK "id: %s\nholder: %s\nexpires_ms: %lld\nsecret: %s\n", c->id, c->holder,
-                         (long long)c->expires_ms, code));
+    FN_TRY(fn_buf_format(&text, FILE_MARK "id: %s\nholder: %s\nexpires_ms: %lld\nsecret: %s\n", c->id,
+                         c->holder, (long long)c->expires_ms, code));
     FN_TRY(f->open(f, file, FN_FILE_WRITE | FN_FILE_CREATE | FN_FILE_EXCLUSIVE, 0600, &handle));
     fn_err err = f->pwrite(f, handle, 0, text.p, text.n);
     if (err == FN_OK) err = f->fsync(f, handle);
@@ -92,7 +95,8 @@ static fn_err give_row(void *self, struct fn_batch *b)
     return FN_OK;
 }
 
-static fn_err store_credential(const struct fn_cipher *cipher, const char *instance, const struct fn_credential *c, const char *hex)
+static fn_err store_credential(const struct fn_cipher *cipher, const char *instance,
+                               const struct fn_credential *c, const char *hex)
 {
     struct book b;
     char created[24], expires[24];
@@ -103,11 +107,11 @@ static fn_err store_credential(const struct fn_cipher *cipher, const char *insta
     for (size_t i = 0; i < COLUMNS; i++) row.cells[i] = fn_bytes(texts[i], strlen(texts[i]));
     struct fn_row_source source = {&row, give_row, NULL, NULL};
     FN_TRY(open_book(&b, cipher, instance, false));
-    return close_book(&b, fn_table_write(b.table, &source));
+    return close_book(&b, fn_data_table_write(b.table, &source));
 }
 
-fn_err fn_credential_new(const struct fn_cipher *cipher, const char *instance, const char *holder, int64_t expires_ms,
-                         const char *file, struct fn_credential *made)
+fn_err fn_credential_new(const struct fn_cipher *cipher, const char *instance, const char *holder,
+                         int64_t expires_ms, const char *file, struct fn_credential *made)
 {
     uint8_t secret[SECRET_SIZE], random[16];
     FN_SCOPED_WIPE(secret);
@@ -135,7 +139,8 @@ static fn_err field(char **text, const char *word, char **value)
 {
     size_t n = strlen(word);
     char *end = strchr(*text, '\n');
-    if (!end || strncmp(*text, word, n) || strncmp(*text + n, ": ", 2)) return FN_FAIL(FN_E_CREDENTIAL, "not a credential file");
+    if (!end || strncmp(*text, word, n) || strncmp(*text + n, ": ", 2))
+        return FN_FAIL(FN_E_CREDENTIAL, "not a credential file");
     *end = 0;
     *value = *text + n + 2;
     *text = end + 1;
@@ -146,7 +151,8 @@ static fn_err parse_file(char *text, struct fn_credential *c, uint8_t secret[SEC
 {
     char *id, *holder, *expires, *code;
     size_t n;
-    if (strncmp(text, FILE_MARK, sizeof FILE_MARK - 1)) return FN_FAIL(FN_E_CREDENTIAL, "not a credential file");
+    if (strncmp(text, FILE_MARK, sizeof FILE_MARK - 1))
+        return FN_FAIL(FN_E_CREDENTIAL, "not a credential file");
     text += sizeof FILE_MARK - 1;
     FN_TRY(field(&text, "id", &id));
     FN_TRY(field(&text, "holder", &holder));
@@ -200,8 +206,11 @@ static fn_err look_at(void *self, const struct fn_batch *b, size_t r)
 {
     struct search *s = self;
     const struct fn_bytes *cells = b->cells + r * COLUMNS;
-    FN_TRY(b->results[r] == FN_OK ? FN_OK : FN_FAIL(b->results[r], "credential in row %llu", (unsigned long long)b->ids[r]));
-    struct fn_credential c = {.created_ms = number_cell(cells[CREATED]), .expires_ms = number_cell(cells[EXPIRES])};
+    FN_TRY(b->results[r] == FN_OK
+               ? FN_OK
+               : FN_FAIL(b->results[r], "credential in row %llu", (unsigned long long)b->ids[r]));
+    struct fn_credential c = {.created_ms = number_cell(cells[CREATED]),
+                              .expires_ms = number_cell(cells[EXPIRES])};
     copy_cell(c.id, sizeof c.id, cells[ID]);
     copy_cell(c.holder, sizeof c.holder, cells[HOLDER]);
     copy_cell(c.state, sizeof c.state, cells[STATE]);
@@ -217,12 +226,14 @@ static fn_err look_at(void *self, const struct fn_batch *b, size_t r)
 static fn_err search_book(struct book *b, struct search *s)
 {
     struct fn_verdict verdict;
-    FN_TRY(fn_table_verify(b->table, NULL, NULL, &verdict));
-    if (verdict.gravest != FN_OK) return FN_FAIL(verdict.gravest, "the table of credentials was tampered with");
-    return fn_table_read(b->table, 0, UINT64_MAX, look_at, s);
+    FN_TRY(fn_data_table_verify(b->table, NULL, NULL, &verdict));
+    if (verdict.gravest != FN_OK)
+        return FN_FAIL(verdict.gravest, "the table of credentials was tampered with");
+    return fn_data_table_read(b->table, 0, UINT64_MAX, look_at, s);
 }
 
-fn_err fn_credential_check(const struct fn_cipher *cipher, const char *instance, const char *file, struct fn_credential *found)
+fn_err fn_credential_check(const struct fn_cipher *cipher, const char *instance, const char *file,
+                           struct fn_credential *found)
 {
     uint8_t secret[SECRET_SIZE];
     FN_SCOPED_WIPE(secret);
@@ -236,15 +247,19 @@ fn_err fn_credential_check(const struct fn_cipher *cipher, const char *instance,
     if (err == FN_E_NOT_FOUND) return FN_WRAP(FN_E_CREDENTIAL, "this instance has issued none");
     FN_TRY(err);
     FN_TRY(close_book(&b, search_book(&b, &s)));
-    if (!s.row || !fn_equal_ct(hex, s.verifier, 64)) return FN_FAIL(FN_E_CREDENTIAL, "%s was not issued by this instance", file);
-    if (strcmp(s.found.state, "active")) return FN_FAIL(FN_E_CREDENTIAL, "credential %s was revoked", s.found.id);
-    if (s.found.expires_ms && s.found.expires_ms < fn_now_ms()) return FN_FAIL(FN_E_CREDENTIAL, "credential %s has expired", s.found.id);
+    if (!s.row || !fn_equal_ct(hex, s.verifier, 64))
+        return FN_FAIL(FN_E_CREDENTIAL, "%s was not issued by this instance", file);
+    if (strcmp(s.found.state, "active"))
+        return FN_FAIL(FN_E_CREDENTIAL, "credential %s was revoked", s.found.id);
+    if (s.found.expires_ms && s.found.expires_ms < fn_now_ms())
+        return FN_FAIL(FN_E_CREDENTIAL, "credential %s has expired", s.found.id);
     *found = s.found;
     return FN_OK;
 }
 
 fn_err fn_credential_list(const struct fn_cipher *cipher, const char *instance,
-                          fn_err (*each)(void *context, const struct fn_credential *credential), void *context)
+                          fn_err (*each)(void *context, const struct fn_credential *credential),
+                          void *context)
 {
     struct book b;
     struct search s = {.each = each, .context = context};
@@ -261,9 +276,10 @@ static fn_err revoke_found(struct book *b, struct search *s)
     if (!s->row) return FN_FAIL(FN_E_NOT_FOUND, "credential %s", s->id);
     fn_format(created, sizeof created, "%lld", (long long)s->found.created_ms);
     fn_format(expires, sizeof expires, "%lld", (long long)s->found.expires_ms);
-    const char *const texts[COLUMNS] = {s->found.id, s->found.holder, created, expires, "revoked", s->verifier};
+    const char *const texts[COLUMNS] = {s->found.id, s->found.holder, created,
+                                        expires,     "revoked",       s->verifier};
     for (size_t i = 0; i < COLUMNS; i++) s->cells[i] = fn_bytes(texts[i], strlen(texts[i]));
-    return fn_table_update(b->table, s->row, s->cells);
+    return fn_data_table_update(b->table, s->row, s->cells);
 }
 
 fn_err fn_credential_revoke(const struct fn_cipher *cipher, const char *instance, const char *id)

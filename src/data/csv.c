@@ -28,13 +28,16 @@ struct reason {
     fn_err code;
     const char *zh, *en;
 };
-static const struct reason bad_quote = {FN_E_CSV, "引号后只能是逗号或行尾", "a closing quote must be followed by a comma or the end of the line"};
-static const struct reason stray_quote = {FN_E_CSV, "未加引号的字段中出现引号", "a quote within an unquoted field"};
+static const struct reason bad_quote = {FN_E_CSV, "引号后只能是逗号或行尾",
+                                        "a closing quote must be followed by a comma or the end of the line"};
+static const struct reason stray_quote = {FN_E_CSV, "未加引号的字段中出现引号",
+                                          "a quote within an unquoted field"};
 static const struct reason open_quote = {FN_E_CSV, "引号没有闭合", "a quote is never closed"};
 static const struct reason bare_cr = {FN_E_CSV, "单独的回车符", "a carriage return without line feed"};
 static const struct reason nul_byte = {FN_E_CSV, "含有空字符 NUL", "a NUL character"};
 static const struct reason too_many = {FN_E_CSV, "字段过多", "too many fields"};
-static const struct reason too_long = {FN_E_TOO_LARGE, "记录过长,或引号没有闭合", "the record is too long, or a quote is never closed"};
+static const struct reason too_long = {FN_E_TOO_LARGE, "记录过长,或引号没有闭合",
+                                       "the record is too long, or a quote is never closed"};
 static const struct reason not_utf8 = {FN_E_ENCODING, "不是有效的 UTF-8", "not valid UTF-8"};
 static const struct reason not_gb18030 = {FN_E_ENCODING, "不是有效的 GB18030", "not valid GB18030"};
 
@@ -43,7 +46,7 @@ fn_err fn_csv_encoding_parse(enum fn_csv_encoding *encoding, const char *name)
     static const struct {
         const char *name;
         enum fn_csv_encoding encoding;
-    } names[] = {{"utf-8", FN_CSV_UTF8},      {"utf8", FN_CSV_UTF8},   {"gb18030", FN_CSV_GB18030},
+    } names[] = {{"utf-8", FN_CSV_UTF8},       {"utf8", FN_CSV_UTF8},   {"gb18030", FN_CSV_GB18030},
                  {"gb-18030", FN_CSV_GB18030}, {"gbk", FN_CSV_GB18030}, {"gb2312", FN_CSV_GB18030}};
     for (size_t i = 0; i < FN_COUNT(names); i++) {
         if (strcasecmp(name, names[i].name)) continue;
@@ -71,7 +74,8 @@ static fn_err refill(struct fn_csv *csv)
 {
     uint8_t *where;
     size_t left = csv->in.n - csv->start, want = left > READ_SIZE ? left : READ_SIZE, got = 0;
-    if (left <= FN_CSV_RECORD_MOST && want > FN_CSV_RECORD_MOST + 1 - left) want = FN_CSV_RECORD_MOST + 1 - left;
+    if (left <= FN_CSV_RECORD_MOST && want > FN_CSV_RECORD_MOST + 1 - left)
+        want = FN_CSV_RECORD_MOST + 1 - left;
     if (csv->start) memmove(csv->in.p, csv->in.p + csv->start, left);
     csv->in.n = left;
     csv->start = 0;
@@ -89,7 +93,8 @@ static fn_err refill(struct fn_csv *csv)
 static fn_err skip_mark(struct fn_csv *csv)
 {
     static const uint8_t utf8[] = {0xef, 0xbb, 0xbf}, gb18030[] = {0x84, 0x31, 0x95, 0x33};
-    struct fn_bytes mark = csv->encoding == FN_CSV_UTF8 ? fn_bytes(utf8, sizeof utf8) : fn_bytes(gb18030, sizeof gb18030);
+    struct fn_bytes mark =
+        csv->encoding == FN_CSV_UTF8 ? fn_bytes(utf8, sizeof utf8) : fn_bytes(gb18030, sizeof gb18030);
     FN_TRY(refill(csv));
     if (csv->in.n < mark.n || memcmp(csv->in.p, mark.p, mark.n)) return FN_OK;
     csv->start = mark.n;
@@ -101,13 +106,14 @@ static fn_err open_csv(struct fn_csv *csv)
 {
     if (csv->encoding == FN_CSV_GB18030) {
         csv->convert = iconv_open("UTF-8", "GB18030");
-        if (csv->convert == (iconv_t)-1) return FN_FAIL(FN_E_UNSUPPORTED, "this system cannot convert from GB18030");
+        if (csv->convert == (iconv_t)-1)
+            return FN_FAIL(FN_E_UNSUPPORTED, "this system cannot convert from GB18030");
     }
     return csv->offset ? FN_OK : skip_mark(csv);
 }
 
-fn_err fn_csv_open(struct fn_csv **csv, const struct fn_csv_source *source, enum fn_csv_encoding encoding, uint64_t offset,
-                   uint64_t line)
+fn_err fn_csv_open(struct fn_csv **csv, const struct fn_csv_source *source, enum fn_csv_encoding encoding,
+                   uint64_t offset, uint64_t line)
 {
     struct fn_csv *fresh;
     FN_TRY(fn_heap_array(&fresh, 1, sizeof *fresh));
@@ -200,7 +206,8 @@ static enum scan scan_quoted(struct fn_csv *csv, struct scanner *s)
         csv->text.n++;
         if (*from == '"') from++;
     }
-    if (s->err == FN_OK) s->err = add_field(csv, fn_bytes((const uint8_t *)(uintptr_t)at, csv->text.n - at), true);
+    if (s->err == FN_OK)
+        s->err = add_field(csv, fn_bytes((const uint8_t *)(uintptr_t)at, csv->text.n - at), true);
     return s->err == FN_OK ? SCAN_DONE : SCAN_FAILED;
 }
 
@@ -229,8 +236,8 @@ static enum scan scan_record(struct fn_csv *csv, struct scanner *s)
     }
 }
 
-/* GB18030 into UTF-8, behind the text. Commas, quotes and line ends are never part of a longer character of it, so fields
- * are found first and converted then. */
+/* GB18030 into UTF-8, behind the text. Commas, quotes and line ends are never part of a longer character of
+ * it, so fields are found first and converted then. */
 static fn_err convert_field(struct fn_csv *csv, struct fn_bytes *field, bool *good)
 {
     uint8_t *where;
@@ -301,7 +308,8 @@ static fn_err skip_line(struct fn_csv *csv, const uint8_t **end)
         const uint8_t *from = csv->in.p + csv->start, *line = memchr(from, '\n', csv->in.n - csv->start);
         *end = line ? line + 1 : csv->in.p + csv->in.n;
         if (line || csv->ended) return FN_OK;
-        if (csv->in.n - csv->start > FN_CSV_RECORD_MOST) return FN_FAIL(FN_E_TOO_LARGE, "a line of more than %u bytes", FN_CSV_RECORD_MOST);
+        if (csv->in.n - csv->start > FN_CSV_RECORD_MOST)
+            return FN_FAIL(FN_E_TOO_LARGE, "a line of more than %u bytes", FN_CSV_RECORD_MOST);
         FN_TRY(refill(csv));
     }
 }

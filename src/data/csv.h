@@ -1,5 +1,6 @@
-/* CSV by RFC 4180, strict and streaming. Lines end in CRLF or LF. A bad record is told with its line and skipped: reading goes on
- * with the line after its first one, so that a quote never closed costs one line. Lines without any byte are skipped. */
+/* CSV by RFC 4180, strict and streaming. Lines end in CRLF or LF. A bad record is told with its line and
+ * skipped: reading goes on with the line after its first one, so that a quote never closed costs one line.
+ * Lines without any byte are skipped. */
 #ifndef FN_DATA_CSV_H
 #define FN_DATA_CSV_H
 
@@ -19,18 +20,19 @@ struct fn_csv_source {
 };
 
 struct fn_csv_record {
-    uint64_t line;     /* of its first byte, from 1 */
+    uint64_t line;                   /* of its first byte, from 1 */
     uint64_t next_line, next_offset; /* where the next record begins */
     size_t count;
     const struct fn_bytes *fields; /* UTF-8 without NUL; valid until the next call */
-    fn_err bad;          /* FN_E_CSV, FN_E_ENCODING, FN_E_TOO_LARGE: no fields */
-    const char *reason[2]; /* by enum fn_lang */
+    fn_err bad;                    /* FN_E_CSV, FN_E_ENCODING, FN_E_TOO_LARGE: no fields */
+    const char *reason[2];         /* by enum fn_lang */
 };
 
 struct fn_csv;
-/* offset and line: where the source stands (0 and 1 at its start; a byte order mark is looked for only there). */
-fn_err fn_csv_open(struct fn_csv **csv, const struct fn_csv_source *source, enum fn_csv_encoding encoding, uint64_t offset,
-                   uint64_t line);
+/* offset and line: where the source stands (0 and 1 at its start; a byte order mark is looked for only
+ * there). */
+fn_err fn_csv_open(struct fn_csv **csv, const struct fn_csv_source *source, enum fn_csv_encoding encoding,
+                   uint64_t offset, uint64_t line);
 void fn_csv_close(struct fn_csv *csv);
 /* *more false at the end. Failures of the source are returned. */
 fn_err fn_csv_next(struct fn_csv *csv, struct fn_csv_record *record, bool *more);

@@ -23,7 +23,7 @@ struct fengni_data {
 };
 
 struct fengni_table {
-    struct fn_table *table;
+    struct fn_data_table *table;
     struct fengni_column *columns;
 };
 
@@ -71,7 +71,8 @@ const char *fengni_data_failure(void)
     size_t used = fn_format(text, sizeof text, "%d %s", causes[n - 1].code, words->text[lang]);
     for (size_t i = n; i-- && used < sizeof text;)
         if (*causes[i].detail) used += fn_format(text + used, sizeof text - used, ": %s", causes[i].detail);
-    if (used < sizeof text && *words->hint[lang]) fn_format(text + used, sizeof text - used, " (%s)", words->hint[lang]);
+    if (used < sizeof text && *words->hint[lang])
+        fn_format(text + used, sizeof text - used, " (%s)", words->hint[lang]);
     return text;
 }
 
@@ -80,24 +81,26 @@ static fn_err copy_columns(struct fengni_table *h)
     const struct fn_definition *def = &h->table->def;
     FN_TRY(fn_heap_array(&h->columns, def->count, sizeof *h->columns));
     for (size_t i = 0; i < def->count; i++)
-        h->columns[i] = (struct fengni_column){def->columns[i].name, (enum fengni_column_role)def->columns[i].role};
+        h->columns[i] =
+            (struct fengni_column){def->columns[i].name, (enum fengni_column_role)def->columns[i].role};
     return FN_OK;
 }
 
-static fn_err open_table(struct fengni_data *d, const char *name, const struct fengni_table_options *o, struct fengni_table *h)
+static fn_err open_table(struct fengni_data *d, const char *name, const struct fengni_table_options *o,
+                         struct fengni_table *h)
 {
     FN_SCOPED_HEAP struct fn_column *columns = NULL;
     size_t count = o && o->columns ? o->column_count : 0;
     FN_TRY(fn_heap_array(&columns, count + 1, sizeof *columns));
     for (size_t i = 0; i < count; i++)
         columns[i] = (struct fn_column){o->columns[i].name, (enum fn_column_role)o->columns[i].role};
-    struct fn_table_options options = {.columns = count ? columns : NULL, .count = count};
+    struct fn_data_table_options options = {.columns = count ? columns : NULL, .count = count};
     if (o) {
         options.suite = (enum fn_suite)o->suite;
         options.read_only = o->read_only;
         options.anchor_every_ms = o->anchor_every_ms;
     }
-    FN_TRY(fn_table_open(&h->table, d->store, d->url + strlen("sqlite:"), &d->cipher, name, &options));
+    FN_TRY(fn_data_table_open(&h->table, d->store, d->url + strlen("sqlite:"), &d->cipher, name, &options));
     return copy_columns(h);
 }
 
@@ -112,7 +115,7 @@ int fengni_table_open(struct fengni_data *data, const char *table, const struct 
         *handle = h;
         return FN_OK;
     }
-    fn_table_close(h->table);
+    fn_data_table_close(h->table);
     free(h->columns);
     free(h);
     return err;
@@ -121,7 +124,7 @@ int fengni_table_open(struct fengni_data *data, const char *table, const struct 
 int fengni_table_close(struct fengni_table *h)
 {
     if (!h) return FN_OK;
-    fn_err err = fn_table_close(h->table);
+    fn_err err = fn_data_table_close(h->table);
     free(h->columns);
     free(h);
     return err;
@@ -176,27 +179,34 @@ static void rows_committed(void *self, const struct fn_batch *b)
     x->done += b->rows;
 }
 
-int fengni_table_insert(struct fengni_table *h, size_t rows, const struct fengni_cell *cells, fengni_acknowledge *acknowledge,
-                        void *context)
+int fengni_table_insert(struct fengni_table *h, size_t rows, const struct fengni_cell *cells,
+                        fengni_acknowledge *acknowledge, void *context)
 {
-    struct insertion x = {.cells = cells, .rows = rows, .columns = h->table->def.count, .acknowledge = acknowledge, .context = context};
+    struct insertion x = {.cells = cells,
+                          .rows = rows,
+                          .columns = h->table->def.count,
+                          .acknowledge = acknowledge,
+                          .context = context};
     struct fn_row_source source = {&x, give_rows, NULL, rows_committed};
-    return fn_table_write(h->table, &source);
+    return fn_data_table_write(h->table, &source);
 }
 
 int fengni_table_update(struct fengni_table *h, uint64_t id, const struct fengni_cell *cells)
 {
     struct fn_bytes own[FN_TABLE_COLUMNS_MOST];
     for (size_t i = 0; i < h->table->def.count; i++) FN_TRY(take_cell(&own[i], &cells[i]));
-    return fn_table_update(h->table, id, own);
+    return fn_data_table_update(h->table, id, own);
 }
 
-int fengni_table_delete(struct fengni_table *h, uint64_t id) { return fn_table_delete(h->table, id); }
+int fengni_table_delete(struct fengni_table *h, uint64_t id)
+{
+    return fn_data_table_delete(h->table, id);
+}
 
 int fengni_table_idle(struct fengni_table *h, int *wait_ms)
 {
-    struct fn_table *t = h->table;
-    fn_err err = fn_table_anchor(t, false);
+    struct fn_data_table *t = h->table;
+    fn_err err = fn_data_table_anchor(t, false);
     int64_t left = (int64_t)t->anchor_every_ms - (fn_monotonic_ms() - t->anchored_at_ms);
     *wait_ms = t->manifest.counter <= t->anchored ? -1 : left < 1 ? 1 : (int)left;
     return err;
@@ -222,10 +232,11 @@ static fn_err give_row(void *self, const struct fn_batch *b, size_t r)
     return x->stopped ? FN_E_CANCELLED : FN_OK;
 }
 
-int fengni_table_read(struct fengni_table *h, uint64_t from, uint64_t to, fengni_row_reader *reader, void *context)
+int fengni_table_read(struct fengni_table *h, uint64_t from, uint64_t to, fengni_row_reader *reader,
+                      void *context)
 {
     struct reading x = {reader, context, h->table->def.count, 0};
-    fn_err err = fn_table_read(h->table, from, to, give_row, &x);
+    fn_err err = fn_data_table_read(h->table, from, to, give_row, &x);
     return x.stopped ? x.stopped : err;
 }
 
@@ -241,17 +252,19 @@ static void tell(void *self, const struct fn_finding *f)
     x->reader(x->context, &finding);
 }
 
-int fengni_table_verify(struct fengni_table *h, fengni_finding_reader *reader, void *context, struct fengni_verdict *verdict)
+int fengni_table_verify(struct fengni_table *h, fengni_finding_reader *reader, void *context,
+                        struct fengni_verdict *verdict)
 {
     struct telling x = {reader, context};
     struct fn_verdict v;
-    FN_TRY(fn_table_verify(h->table, reader ? tell : NULL, &x, &v));
+    FN_TRY(fn_data_table_verify(h->table, reader ? tell : NULL, &x, &v));
     if (verdict) *verdict = (struct fengni_verdict){v.rows, v.segments, v.findings, v.counter, v.anchored};
     if (v.gravest == FN_OK) return FN_OK;
     return FN_FAIL(v.gravest, "table %s: %llu findings", h->table->def.name, (unsigned long long)v.findings);
 }
 
-int fengni_file_load(struct fengni_data *data, const char *path, const char *name, uint8_t **content, size_t *n)
+int fengni_file_load(struct fengni_data *data, const char *path, const char *name, uint8_t **content,
+                     size_t *n)
 {
     struct fn_buf own = fn_buf_heap();
     *content = NULL;
@@ -263,4 +276,7 @@ int fengni_file_load(struct fengni_data *data, const char *path, const char *nam
     return err;
 }
 
-void fengni_data_free(void *p) { free(p); }
+void fengni_data_free(void *p)
+{
+    free(p);
+}

@@ -62,12 +62,13 @@ static fn_err append(struct log *l, struct fn_chain *chain, struct fn_bytes body
     FN_TRY(read_anchor(l, &stands, digest));
     const struct fn_chain_end *end = fn_chain_end(chain);
     if (end->seq < stands || (end->seq == stands && stands && !fn_equal_ct(end->mac, digest, 32)))
-        return FN_FAIL(FN_E_TABLE_OLD, "the log ends at record %llu, the device knows %llu", (unsigned long long)end->seq,
-                       (unsigned long long)stands);
+        return FN_FAIL(FN_E_TABLE_OLD, "the log ends at record %llu, the device knows %llu",
+                       (unsigned long long)end->seq, (unsigned long long)stands);
     uint64_t now = (uint64_t)fn_now_ms();
     if (torn) {
         char note[96];
-        fn_format(note, sizeof note, "{\"ev\":\"log.recovered\",\"torn_bytes\":%llu}", (unsigned long long)torn);
+        fn_format(note, sizeof note, "{\"ev\":\"log.recovered\",\"torn_bytes\":%llu}",
+                  (unsigned long long)torn);
         FN_TRY(fn_chain_append(chain, now, fn_bytes(note, strlen(note))));
     }
     FN_TRY(fn_chain_append(chain, now, body));
@@ -105,7 +106,8 @@ static fn_err watch_record(void *self, const struct fn_chain_record *r)
 }
 
 fn_err fn_data_log_read(const struct fn_cipher *cipher, const char *instance,
-                        fn_err (*each)(void *context, const struct fn_chain_record *record), void *context, uint64_t *count)
+                        fn_err (*each)(void *context, const struct fn_chain_record *record), void *context,
+                        uint64_t *count)
 {
     struct log l = {0};
     struct watch w = {.each = each, .context = context};
@@ -118,7 +120,7 @@ fn_err fn_data_log_read(const struct fn_cipher *cipher, const char *instance,
     *count = end.seq;
     FN_TRY(err);
     if (w.counter && !w.seen)
-        return FN_FAIL(FN_E_TABLE_OLD, "the log has %llu records, the device knows record %llu", (unsigned long long)end.seq,
-                       (unsigned long long)w.counter);
+        return FN_FAIL(FN_E_TABLE_OLD, "the log has %llu records, the device knows record %llu",
+                       (unsigned long long)end.seq, (unsigned long long)w.counter);
     return FN_OK;
 }

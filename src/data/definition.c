@@ -5,18 +5,26 @@
 #define DEFINITION_MARK "fengni table 1"
 
 const struct fn_schema_step fn_data_schema_steps[] = {
-    {1, "CREATE TABLE fn_data_table (name TEXT PRIMARY KEY, uuid BLOB NOT NULL, suite INTEGER NOT NULL, field_key BLOB NOT NULL,"
-        " field_mac_key BLOB NOT NULL, row_key BLOB NOT NULL, columns BLOB NOT NULL, mac BLOB NOT NULL);"
-        "CREATE TABLE fn_data_segment (table_uuid BLOB NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT NULL,"
-        " live INTEGER NOT NULL, bitmap BLOB NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (table_uuid, writer, segment));"
-        "CREATE TABLE fn_data_head (table_uuid BLOB NOT NULL, writer INTEGER NOT NULL, counter INTEGER NOT NULL,"
-        " record BLOB NOT NULL, mac BLOB NOT NULL, PRIMARY KEY (table_uuid, writer, counter));"
-        "CREATE TABLE fn_data_import (table_uuid BLOB NOT NULL, source BLOB NOT NULL, position INTEGER NOT NULL,"
-        " line INTEGER NOT NULL, row_count INTEGER NOT NULL, rejected INTEGER NOT NULL, reject_size INTEGER NOT NULL,"
-        " finished INTEGER NOT NULL, PRIMARY KEY (table_uuid, source));"},
+    {1,
+     "CREATE TABLE fn_data_table (name TEXT PRIMARY KEY, uuid BLOB NOT NULL, suite INTEGER NOT NULL, "
+     "field_key BLOB NOT NULL,"
+     " field_mac_key BLOB NOT NULL, row_key BLOB NOT NULL, columns BLOB NOT NULL, mac BLOB NOT NULL);"
+     "CREATE TABLE fn_data_segment (table_uuid BLOB NOT NULL, writer INTEGER NOT NULL, segment INTEGER NOT "
+     "NULL,"
+     " live INTEGER NOT NULL, bitmap BLOB NOT NULL, sum BLOB NOT NULL, PRIMARY KEY (table_uuid, writer, "
+     "segment));"
+     "CREATE TABLE fn_data_head (table_uuid BLOB NOT NULL, writer INTEGER NOT NULL, counter INTEGER NOT NULL,"
+     " record BLOB NOT NULL, mac BLOB NOT NULL, PRIMARY KEY (table_uuid, writer, counter));"
+     "CREATE TABLE fn_data_import (table_uuid BLOB NOT NULL, source BLOB NOT NULL, position INTEGER NOT NULL,"
+     " line INTEGER NOT NULL, row_count INTEGER NOT NULL, rejected INTEGER NOT NULL, reject_size INTEGER NOT "
+     "NULL,"
+     " finished INTEGER NOT NULL, PRIMARY KEY (table_uuid, source));"},
     {0, NULL}};
 
-fn_err fn_data_schema(struct fn_store *store) { return fn_store_upgrade(store, "data", fn_data_schema_steps); }
+fn_err fn_data_schema(struct fn_store *store)
+{
+    return fn_store_upgrade(store, "data", fn_data_schema_steps);
+}
 
 void fn_definition_free(struct fn_definition *def)
 {
@@ -58,10 +66,13 @@ static fn_err check_name(const char *what, struct fn_bytes name)
 {
     size_t bad;
     if (!name.n || name.n > FN_TABLE_NAME_MOST)
-        return FN_FAIL(FN_E_ARGUMENT, "name of a %s: 1 to %u bytes expected, %zu found", what, FN_TABLE_NAME_MOST, name.n);
-    if (!fn_utf8_valid(name, &bad) || memchr(name.p, 0, name.n)) return FN_FAIL(FN_E_ENCODING, "name of a %s", what);
+        return FN_FAIL(FN_E_ARGUMENT, "name of a %s: 1 to %u bytes expected, %zu found", what,
+                       FN_TABLE_NAME_MOST, name.n);
+    if (!fn_utf8_valid(name, &bad) || memchr(name.p, 0, name.n))
+        return FN_FAIL(FN_E_ENCODING, "name of a %s", what);
     if (name.n >= 3 && !strncasecmp((const char *)name.p, "fn_", 3))
-        return FN_FAIL(FN_E_ARGUMENT, "name of a %s \"%.*s\": names beginning with fn_ are reserved", what, (int)name.n, name.p);
+        return FN_FAIL(FN_E_ARGUMENT, "name of a %s \"%.*s\": names beginning with fn_ are reserved", what,
+                       (int)name.n, name.p);
     return FN_OK;
 }
 
@@ -99,17 +110,20 @@ static fn_err read_columns(struct fn_definition *def, struct fn_bytes blob)
     return fn_cur_end(&c);
 }
 
-fn_err fn_definition_make(struct fn_definition *def, const char *name, const struct fn_column *columns, size_t count)
+fn_err fn_definition_make(struct fn_definition *def, const char *name, const struct fn_column *columns,
+                          size_t count)
 {
     memset(def, 0, sizeof *def);
     FN_TRY(check_name("table", fn_bytes(name, strlen(name))));
     FN_TRY(fn_heap_text(&def->name, name, strlen(name)));
     if (!count || count > FN_TABLE_COLUMNS_MOST)
-        return FN_FAIL(FN_E_ARGUMENT, "table %s: %zu columns, 1 to %u expected", name, count, FN_TABLE_COLUMNS_MOST);
+        return FN_FAIL(FN_E_ARGUMENT, "table %s: %zu columns, 1 to %u expected", name, count,
+                       FN_TABLE_COLUMNS_MOST);
     FN_TRY(fn_heap_array(&def->columns, count, sizeof *def->columns));
     for (size_t i = 0; i < count; i++)
         FN_TRY(add_column(def, fn_bytes(columns[i].name, strlen(columns[i].name)), columns[i].role));
-    if (!def->covered_count) return FN_FAIL(FN_E_ARGUMENT, "table %s: no column is protected or covered", name);
+    if (!def->covered_count)
+        return FN_FAIL(FN_E_ARGUMENT, "table %s: no column is protected or covered", name);
     return FN_OK;
 }
 
@@ -132,7 +146,8 @@ static fn_err definition_mac(const struct fn_definition *def, const struct fn_ci
     return fn_cipher_mac(cipher, &def->rows, fn_buf_view(&text), mac);
 }
 
-fn_err fn_definition_store(const struct fn_definition *def, struct fn_store *store, const struct fn_cipher *cipher)
+fn_err fn_definition_store(const struct fn_definition *def, struct fn_store *store,
+                           const struct fn_cipher *cipher)
 {
     FN_SCOPED_BUF struct fn_buf columns = fn_buf_heap();
     uint8_t mac[36];
@@ -140,10 +155,11 @@ fn_err fn_definition_store(const struct fn_definition *def, struct fn_store *sto
     FN_TRY(write_columns(&columns, def));
     fn_put_be32(mac, def->rows.version);
     FN_TRY(definition_mac(def, cipher, mac + 4));
-    FN_TRY(fn_store_prepare(store,
-                            "INSERT INTO fn_data_table (name, uuid, suite, field_key, field_mac_key, row_key, columns, mac) "
-                            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                            &s));
+    FN_TRY(fn_store_prepare(
+        store,
+        "INSERT INTO fn_data_table (name, uuid, suite, field_key, field_mac_key, row_key, columns, mac) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        &s));
     struct fn_value values[] = {fn_value_text(def->name, strlen(def->name)),
                                 fn_value_blob(def->uuid.b, 16),
                                 fn_value_integer(def->suite),
@@ -166,7 +182,8 @@ static fn_err take_uuid(struct fn_uuid *u, struct fn_value v)
 
 static fn_err take_definition(struct fn_definition *def, struct fn_statement *s, uint8_t mac[36])
 {
-    struct fn_value suite = fn_statement_value(s, 1), columns = fn_statement_value(s, 5), code = fn_statement_value(s, 6);
+    struct fn_value suite = fn_statement_value(s, 1), columns = fn_statement_value(s, 5),
+                    code = fn_statement_value(s, 6);
     FN_TRY(take_uuid(&def->uuid, fn_statement_value(s, 0)));
     FN_TRY(take_uuid(&def->fields.uuid, fn_statement_value(s, 2)));
     FN_TRY(take_uuid(&def->fields_mac.uuid, fn_statement_value(s, 3)));
@@ -180,13 +197,16 @@ static fn_err take_definition(struct fn_definition *def, struct fn_statement *s,
     return err == FN_OK || err == FN_E_NO_MEMORY ? err : FN_WRAP(FN_E_CORRUPT, "definition of the table");
 }
 
-static fn_err read_definition(struct fn_definition *def, struct fn_store *store, const char *name, uint8_t mac[36])
+static fn_err read_definition(struct fn_definition *def, struct fn_store *store, const char *name,
+                              uint8_t mac[36])
 {
     struct fn_statement *s;
     struct fn_value key = fn_value_text(name, strlen(name));
     bool row = false;
-    FN_TRY(fn_store_prepare(
-        store, "SELECT uuid, suite, field_key, field_mac_key, row_key, columns, mac FROM fn_data_table WHERE name = ?1", &s));
+    FN_TRY(fn_store_prepare(store,
+                            "SELECT uuid, suite, field_key, field_mac_key, row_key, columns, mac FROM "
+                            "fn_data_table WHERE name = ?1",
+                            &s));
     fn_err err = fn_statement_bind(s, 1, &key);
     if (err == FN_OK) err = fn_statement_step(s, &row);
     if (err == FN_OK && !row) err = FN_FAIL(FN_E_NOT_FOUND, "protected table %s", name);
@@ -195,15 +215,18 @@ static fn_err read_definition(struct fn_definition *def, struct fn_store *store,
     return err;
 }
 
-fn_err fn_definition_load(struct fn_definition *def, struct fn_store *store, const struct fn_cipher *cipher, const char *name)
+fn_err fn_definition_load(struct fn_definition *def, struct fn_store *store, const struct fn_cipher *cipher,
+                          const char *name)
 {
     uint8_t mac[36], right[32];
     memset(def, 0, sizeof *def);
-    if (!fn_store_table_exists(store, "fn_data_table")) return FN_FAIL(FN_E_NOT_FOUND, "protected table %s", name);
+    if (!fn_store_table_exists(store, "fn_data_table"))
+        return FN_FAIL(FN_E_NOT_FOUND, "protected table %s", name);
     FN_TRY(fn_heap_text(&def->name, name, strlen(name)));
     FN_TRY(read_definition(def, store, name, mac));
     def->rows.version = fn_get_be32(mac);
     FN_TRY(definition_mac(def, cipher, right));
-    if (!fn_equal_ct(mac + 4, right, 32)) return FN_FAIL(FN_E_CORRUPT, "definition of table %s was altered", name);
+    if (!fn_equal_ct(mac + 4, right, 32))
+        return FN_FAIL(FN_E_CORRUPT, "definition of table %s was altered", name);
     return FN_OK;
 }

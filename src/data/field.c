@@ -51,8 +51,8 @@ fn_err fn_field_write(struct fn_buf *out, const struct fn_field *field)
     uint8_t *p;
     FN_TRY(suite_lengths(field->suite, &nonce, &tag));
     if (field->nonce.n != nonce || field->tag.n != tag || !ciphertext_fits(field->suite, field->ciphertext.n))
-        return FN_FAIL(FN_E_ARGUMENT, "suite %d with nonce %zu, ciphertext %zu, tag %zu", (int)field->suite, field->nonce.n,
-                       field->ciphertext.n, field->tag.n);
+        return FN_FAIL(FN_E_ARGUMENT, "suite %d with nonce %zu, ciphertext %zu, tag %zu", (int)field->suite,
+                       field->nonce.n, field->ciphertext.n, field->tag.n);
     FN_TRY(fn_buf_reserve(out, FN_FIELD_HEADER + nonce + field->ciphertext.n + tag, &p));
     *p++ = FN_FIELD_MARK;
     *p++ = (uint8_t)field->suite;
@@ -79,7 +79,8 @@ static fn_err read_parts(struct fn_field *field, struct fn_cur *c)
     FN_TRY(fn_cur_u32(c, &field->version));
     if (!field->version) return FN_FAIL(FN_E_FIELD, "key version 0");
     FN_TRY(fn_cur_take(c, nonce, &field->nonce));
-    if (fn_cur_left(c) < tag) return FN_FAIL(FN_E_FIELD, "%zu bytes left for a tag of %zu", fn_cur_left(c), tag);
+    if (fn_cur_left(c) < tag)
+        return FN_FAIL(FN_E_FIELD, "%zu bytes left for a tag of %zu", fn_cur_left(c), tag);
     FN_TRY(fn_cur_take(c, fn_cur_left(c) - tag, &field->ciphertext));
     if (!ciphertext_fits(field->suite, field->ciphertext.n))
         return FN_FAIL(FN_E_FIELD, "ciphertext of %zu bytes in suite %u", field->ciphertext.n, suite);
@@ -130,12 +131,14 @@ bool fn_field_like(struct fn_bytes text)
 
 size_t fn_field_text_size(enum fn_suite suite, size_t n)
 {
-    size_t binary = suite == FN_SUITE_SM4_CBC_HMAC ? FN_FIELD_HEADER + FN_FIELD_CBC_NONCE + (n / 16 + 1) * 16 + FN_FIELD_CBC_TAG
-                                                   : FN_FIELD_HEADER + FN_FIELD_GCM_NONCE + n + FN_FIELD_GCM_TAG;
+    size_t binary = suite == FN_SUITE_SM4_CBC_HMAC
+                        ? FN_FIELD_HEADER + FN_FIELD_CBC_NONCE + (n / 16 + 1) * 16 + FN_FIELD_CBC_TAG
+                        : FN_FIELD_HEADER + FN_FIELD_GCM_NONCE + n + FN_FIELD_GCM_TAG;
     return FN_BASE64URL_SIZE(binary);
 }
 
-fn_err fn_field_aad(struct fn_buf *out, struct fn_bytes table, struct fn_bytes column, uint64_t row, uint64_t version)
+fn_err fn_field_aad(struct fn_buf *out, struct fn_bytes table, struct fn_bytes column, uint64_t row,
+                    uint64_t version)
 {
     FN_TRY(fn_buf_var(out, table.p, table.n));
     FN_TRY(fn_buf_var(out, column.p, column.n));
@@ -158,7 +161,8 @@ fn_err fn_field_pad(struct fn_buf *out, struct fn_bytes clear)
 
 fn_err fn_field_unpad(struct fn_bytes padded, struct fn_bytes *clear)
 {
-    /* Only reached after the MAC was found right, so that this tells nothing to somebody who makes ciphertexts up. */
+    /* Only reached after the MAC was found right, so that this tells nothing to somebody who makes
+     * ciphertexts up. */
     if (!padded.n || padded.n % 16) return FN_FAIL(FN_E_FIELD, "%zu padded bytes", padded.n);
     size_t pad = padded.p[padded.n - 1];
     if (pad < 1 || pad > 16) return FN_FAIL(FN_E_FIELD, "bad padding");
@@ -168,8 +172,8 @@ fn_err fn_field_unpad(struct fn_bytes padded, struct fn_bytes *clear)
     return FN_OK;
 }
 
-fn_err fn_field_mac_message(struct fn_buf *out, const struct fn_uuid *key, uint32_t version, struct fn_bytes aad,
-                            struct fn_bytes nonce, struct fn_bytes ciphertext)
+fn_err fn_field_mac_message(struct fn_buf *out, const struct fn_uuid *key, uint32_t version,
+                            struct fn_bytes aad, struct fn_bytes nonce, struct fn_bytes ciphertext)
 {
     FN_TRY(fn_buf_u8(out, FN_FIELD_MARK));
     FN_TRY(fn_buf_u8(out, FN_SUITE_SM4_CBC_HMAC));

@@ -10,7 +10,7 @@
 #define BATCH_BYTES (4u << 20) /* of clear text: a batch of large rows ends early */
 
 struct run {
-    struct fn_table *table;
+    struct fn_data_table *table;
     const struct fn_import *import;
     struct fn_import_result *result;
     struct fn_csv *csv;
@@ -57,7 +57,9 @@ static fn_err header(struct fn_csv *csv, struct fn_csv_record *r)
     bool more;
     FN_TRY(fn_csv_next(csv, r, &more));
     if (!more) return FN_FAIL(FN_E_CSV, "the input is empty; its first line must name the columns");
-    if (r->bad) return FN_FAIL(r->bad, "line %llu, the names of the columns: %s", (unsigned long long)r->line, r->reason[FN_LANG_EN]);
+    if (r->bad)
+        return FN_FAIL(r->bad, "line %llu, the names of the columns: %s", (unsigned long long)r->line,
+                       r->reason[FN_LANG_EN]);
     return FN_OK;
 }
 
@@ -69,7 +71,8 @@ fn_err fn_import_columns(const struct fn_import *import, char ***names, size_t *
     struct fn_csv_record r;
     *names = NULL;
     *count = 0;
-    if (!strcmp(import->in, "-")) return FN_FAIL(FN_E_ARGUMENT, "the columns of standard input cannot be read beforehand");
+    if (!strcmp(import->in, "-"))
+        return FN_FAIL(FN_E_ARGUMENT, "the columns of standard input cannot be read beforehand");
     FN_TRY(open_in(import->in, &fd));
     FN_TRY(fn_csv_open(&csv, &source, import->encoding, 0, 1));
     fn_err err = header(csv, &r);
@@ -107,10 +110,11 @@ static fn_err look_up(struct run *x)
     struct fn_statement *s;
     bool row = false;
     if (!x->resumable) return FN_OK;
-    FN_TRY(fn_store_prepare(x->table->store,
-                            "SELECT position, line, row_count, rejected, reject_size, finished FROM fn_data_import "
-                            "WHERE table_uuid = ?1 AND source = ?2",
-                            &s));
+    FN_TRY(fn_store_prepare(
+        x->table->store,
+        "SELECT position, line, row_count, rejected, reject_size, finished FROM fn_data_import "
+        "WHERE table_uuid = ?1 AND source = ?2",
+        &s));
     struct fn_value key[] = {fn_value_blob(x->table->def.uuid.b, 16), fn_value_blob(x->result->digest, 32)};
     fn_err err = fn_statement_bind(s, FN_COUNT(key), key);
     if (err == FN_OK) err = fn_statement_step(s, &row);
@@ -131,12 +135,15 @@ static fn_err save(struct run *x, const uint64_t mark[4], uint64_t rows, bool fi
 {
     if (!x->resumable) return FN_OK;
     if (!x->put)
-        FN_TRY(fn_store_prepare(x->table->store,
-                                "INSERT INTO fn_data_import (table_uuid, source, position, line, row_count, rejected, reject_size, "
-                                "finished) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (table_uuid, source) DO UPDATE SET "
-                                "position = excluded.position, line = excluded.line, row_count = excluded.row_count, "
-                                "rejected = excluded.rejected, reject_size = excluded.reject_size, finished = excluded.finished",
-                                &x->put));
+        FN_TRY(fn_store_prepare(
+            x->table->store,
+            "INSERT INTO fn_data_import (table_uuid, source, position, line, row_count, rejected, "
+            "reject_size, "
+            "finished) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (table_uuid, source) DO UPDATE "
+            "SET "
+            "position = excluded.position, line = excluded.line, row_count = excluded.row_count, "
+            "rejected = excluded.rejected, reject_size = excluded.reject_size, finished = excluded.finished",
+            &x->put));
     struct fn_value values[] = {fn_value_blob(x->table->def.uuid.b, 16), fn_value_blob(x->result->digest, 32),
                                 fn_value_integer((int64_t)mark[0]),      fn_value_integer((int64_t)mark[1]),
                                 fn_value_integer((int64_t)rows),         fn_value_integer((int64_t)mark[2]),
@@ -271,7 +278,7 @@ static fn_err finish(struct run *x)
     const uint64_t mark[4] = {x->offset, x->line, x->rejected, x->reject_size};
     FN_TRY(sync_rejects(x));
     FN_TRY(save(x, mark, x->rows, true));
-    return fn_table_anchor(x->table, true);
+    return fn_data_table_anchor(x->table, true);
 }
 
 /* Columns of the file against those of the table. */
@@ -282,7 +289,9 @@ static fn_err check_header(struct run *x)
     FN_TRY(header(x->csv, &r));
     x->offset = r.next_offset;
     x->line = r.next_line;
-    if (r.count != def->count) return FN_FAIL(FN_E_COLUMN, "the input has %zu columns, table %s %zu", r.count, def->name, def->count);
+    if (r.count != def->count)
+        return FN_FAIL(FN_E_COLUMN, "the input has %zu columns, table %s %zu", r.count, def->name,
+                       def->count);
     for (size_t i = 0; i < r.count; i++)
         if (!fn_bytes_equal(r.fields[i], fn_bytes(def->columns[i].name, strlen(def->columns[i].name))))
             return FN_FAIL(FN_E_COLUMN, "column %zu of the input is not \"%s\"", i + 1, def->columns[i].name);
@@ -301,11 +310,12 @@ static fn_err run(struct run *x)
     if (x->offset && x->reject_size) FN_TRY(open_rejects(x));
     FN_TRY(fn_csv_open(&x->csv, &bytes, x->import->encoding, x->offset, x->offset ? x->line : 1));
     if (!x->offset) FN_TRY(check_header(x));
-    FN_TRY(fn_table_write(x->table, &rows));
+    FN_TRY(fn_data_table_write(x->table, &rows));
     return finish(x);
 }
 
-fn_err fn_import_run(struct fn_table *table, const struct fn_import *import, struct fn_import_result *result)
+fn_err fn_import_run(struct fn_data_table *table, const struct fn_import *import,
+                     struct fn_import_result *result)
 {
     struct run x = {.table = table, .import = import, .result = result, .in = -1, .rejects = -1};
     memset(result, 0, sizeof *result);

@@ -74,7 +74,8 @@ static fn_err make_segments(struct fn_manifest *m, size_t count)
 fn_err fn_manifest_segment(struct fn_manifest *m, uint64_t sequence, struct fn_segment **segment)
 {
     if (!sequence || sequence > m->next || sequence > FN_SEQUENCE_MOST)
-        return FN_FAIL(FN_E_NOT_FOUND, "row %llu, the next is %llu", (unsigned long long)sequence, (unsigned long long)m->next);
+        return FN_FAIL(FN_E_NOT_FOUND, "row %llu, the next is %llu", (unsigned long long)sequence,
+                       (unsigned long long)m->next);
     size_t at = fn_row_segment(sequence);
     if (at >= m->count) FN_TRY(make_segments(m, at + 1));
     m->stale[at / FN_GROUP_SEGMENTS] = 1;
@@ -85,7 +86,8 @@ fn_err fn_manifest_segment(struct fn_manifest *m, uint64_t sequence, struct fn_s
 fn_err fn_manifest_insert(struct fn_manifest *m, uint64_t sequence, const uint8_t mac[32])
 {
     struct fn_segment *s;
-    if (sequence != m->next) return FN_FAIL(FN_E_ARGUMENT, "row %llu is not the next", (unsigned long long)sequence);
+    if (sequence != m->next)
+        return FN_FAIL(FN_E_ARGUMENT, "row %llu is not the next", (unsigned long long)sequence);
     FN_TRY(fn_manifest_segment(m, sequence, &s));
     FN_TRY(fn_segment_insert(s, fn_row_slot(sequence), mac));
     m->next++;
@@ -93,7 +95,8 @@ fn_err fn_manifest_insert(struct fn_manifest *m, uint64_t sequence, const uint8_
     return FN_OK;
 }
 
-fn_err fn_manifest_replace(struct fn_manifest *m, uint64_t sequence, const uint8_t old_mac[32], const uint8_t new_mac[32])
+fn_err fn_manifest_replace(struct fn_manifest *m, uint64_t sequence, const uint8_t old_mac[32],
+                           const uint8_t new_mac[32])
 {
     struct fn_segment *s;
     FN_TRY(fn_manifest_segment(m, sequence, &s));
@@ -171,7 +174,8 @@ void fn_head_digest(const struct fn_head *h, uint8_t digest[32])
 
 void fn_manifest_next_head(struct fn_manifest *m, struct fn_head *h)
 {
-    *h = (struct fn_head){.table = m->table, .writer = m->writer, .counter = m->counter + 1, .next = m->next, .live = m->live};
+    *h = (struct fn_head){
+        .table = m->table, .writer = m->writer, .counter = m->counter + 1, .next = m->next, .live = m->live};
     fn_manifest_digest(m, h->digest);
     memcpy(h->previous, m->head_digest, 32);
 }

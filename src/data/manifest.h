@@ -1,33 +1,52 @@
-/* The manifest of a protected table (docs/formats/manifest.md): what rows there are, in segments of 256 sequence numbers. Pure:
- * records and arithmetic, no database, no device.
+/* The manifest of a protected table (docs/formats/manifest.md): what rows there are, in segments of 256
+ * sequence numbers. Pure: records and arithmetic, no database, no device.
  *
- * A row identifier is writer << 40 | sequence, sequence from 1. Each writer has a manifest of its own. A segment has a bitmap of
- * the rows that live, and the sum modulo 2^256 of their row MACs. The head is a digest over all segments and a counter of
- * commits; it carries a MAC and the digest of the head before it. */
+ * A row identifier is writer << 40 | sequence, sequence from 1. Each writer has a manifest of its own. A
+ * segment has a bitmap of the rows that live, and the sum modulo 2^256 of their row MACs. The head is a
+ * digest over all segments and a counter of commits; it carries a MAC and the digest of the head before it.
+ */
 #ifndef FN_DATA_MANIFEST_H
 #define FN_DATA_MANIFEST_H
 
 #include "base/core/bytes.h"
 #include "base/core/text.h"
 
-#define FN_SEGMENT_ROWS  256u
-#define FN_SEQUENCE_BITS 40
-#define FN_SEQUENCE_MOST ((1ull << FN_SEQUENCE_BITS) - 1)
-#define FN_WRITER_MOST   0x7fffffu
+#define FN_SEGMENT_ROWS   256u
+#define FN_SEQUENCE_BITS  40
+#define FN_SEQUENCE_MOST  ((1ull << FN_SEQUENCE_BITS) - 1)
+#define FN_WRITER_MOST    0x7fffffu
 #define FN_GROUP_SEGMENTS 256u
 
-static inline uint64_t fn_row_id(uint32_t writer, uint64_t sequence) { return (uint64_t)writer << FN_SEQUENCE_BITS | sequence; }
-static inline uint32_t fn_row_writer(uint64_t row) { return (uint32_t)(row >> FN_SEQUENCE_BITS); }
-static inline uint64_t fn_row_sequence(uint64_t row) { return row & FN_SEQUENCE_MOST; }
-static inline size_t fn_row_segment(uint64_t row) { return (size_t)((fn_row_sequence(row) - 1) / FN_SEGMENT_ROWS); }
-static inline unsigned fn_row_slot(uint64_t row) { return (unsigned)((fn_row_sequence(row) - 1) % FN_SEGMENT_ROWS); }
+static inline uint64_t fn_row_id(uint32_t writer, uint64_t sequence)
+{
+    return (uint64_t)writer << FN_SEQUENCE_BITS | sequence;
+}
+static inline uint32_t fn_row_writer(uint64_t row)
+{
+    return (uint32_t)(row >> FN_SEQUENCE_BITS);
+}
+static inline uint64_t fn_row_sequence(uint64_t row)
+{
+    return row & FN_SEQUENCE_MOST;
+}
+static inline size_t fn_row_segment(uint64_t row)
+{
+    return (size_t)((fn_row_sequence(row) - 1) / FN_SEGMENT_ROWS);
+}
+static inline unsigned fn_row_slot(uint64_t row)
+{
+    return (unsigned)((fn_row_sequence(row) - 1) % FN_SEGMENT_ROWS);
+}
 
 struct fn_segment {
     uint32_t live;
     uint8_t bitmap[32]; /* slot s: bit s % 8 of byte s / 8 */
     uint8_t sum[32];    /* big-endian */
 };
-static inline bool fn_segment_has(const struct fn_segment *s, unsigned slot) { return s->bitmap[slot / 8] >> slot % 8 & 1; }
+static inline bool fn_segment_has(const struct fn_segment *s, unsigned slot)
+{
+    return s->bitmap[slot / 8] >> slot % 8 & 1;
+}
 
 /* sum ± mac modulo 2^256. */
 void fn_sum_add(uint8_t sum[32], const uint8_t mac[32]);
@@ -54,11 +73,13 @@ struct fn_manifest {
 void fn_manifest_free(struct fn_manifest *m);
 /* An empty manifest before its first commit. */
 void fn_manifest_start(struct fn_manifest *m, const struct fn_uuid *table, uint32_t writer);
-/* Segment of a row; made (with those before it) when the row is the next one. FN_E_NOT_FOUND for rows never issued. */
+/* Segment of a row; made (with those before it) when the row is the next one. FN_E_NOT_FOUND for rows never
+ * issued. */
 fn_err fn_manifest_segment(struct fn_manifest *m, uint64_t sequence, struct fn_segment **segment);
 /* Rows coming and going; `next` moves on insertion of `next` itself, other insertions are refused. */
 fn_err fn_manifest_insert(struct fn_manifest *m, uint64_t sequence, const uint8_t mac[32]);
-fn_err fn_manifest_replace(struct fn_manifest *m, uint64_t sequence, const uint8_t old_mac[32], const uint8_t new_mac[32]);
+fn_err fn_manifest_replace(struct fn_manifest *m, uint64_t sequence, const uint8_t old_mac[32],
+                           const uint8_t new_mac[32]);
 fn_err fn_manifest_delete(struct fn_manifest *m, uint64_t sequence, const uint8_t mac[32]);
 /* SM3 over the digests of all groups, each SM3 over its segments: u32 live ‖ bitmap ‖ sum. */
 void fn_manifest_digest(struct fn_manifest *m, uint8_t digest[32]);

@@ -1,4 +1,5 @@
-/* Manifests in the customer's database: segments, heads, and the rule that ties heads to the anchor in the device. */
+/* Manifests in the customer's database: segments, heads, and the rule that ties heads to the anchor in the
+ * device. */
 #include "data/table.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,15 +12,23 @@ void fn_anchor_name(char out[FN_ANCHOR_NAME], const struct fn_uuid *table, uint3
     fn_format(out, FN_ANCHOR_NAME, "data/table/%s/%u", uuid, writer);
 }
 
-static struct fn_value uuid_value(const struct fn_table *t) { return fn_value_blob(t->def.uuid.b, sizeof t->def.uuid.b); }
+static struct fn_value uuid_value(const struct fn_data_table *t)
+{
+    return fn_value_blob(t->def.uuid.b, sizeof t->def.uuid.b);
+}
 
-static void statement_end(struct fn_statement **s) { fn_statement_free(*s); }
+static void statement_end(struct fn_statement **s)
+{
+    fn_statement_free(*s);
+}
 #define SCOPED_STATEMENT __attribute__((cleanup(statement_end)))
 
-fn_err fn_heads_top(struct fn_table *t, uint32_t writer, uint64_t *counter)
+fn_err fn_heads_top(struct fn_data_table *t, uint32_t writer, uint64_t *counter)
 {
     if (!t->top)
-        FN_TRY(fn_store_prepare(t->store, "SELECT max(counter) FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2", &t->top));
+        FN_TRY(fn_store_prepare(t->store,
+                                "SELECT max(counter) FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2",
+                                &t->top));
     struct fn_value values[] = {uuid_value(t), fn_value_integer(writer)};
     bool row;
     FN_TRY(fn_statement_bind(t->top, FN_COUNT(values), values));
@@ -29,7 +38,7 @@ fn_err fn_heads_top(struct fn_table *t, uint32_t writer, uint64_t *counter)
     return FN_OK;
 }
 
-fn_err fn_head_mac(struct fn_table *t, const struct fn_head *head, uint8_t mac[36])
+fn_err fn_head_mac(struct fn_data_table *t, const struct fn_head *head, uint8_t mac[36])
 {
     uint8_t record[FN_HEAD_SIZE];
     fn_head_write(record, head);
@@ -37,18 +46,21 @@ fn_err fn_head_mac(struct fn_table *t, const struct fn_head *head, uint8_t mac[3
     return fn_cipher_mac(t->cipher, &t->def.rows, fn_bytes(record, sizeof record), mac + 4);
 }
 
-fn_err fn_head_put(struct fn_table *t, const struct fn_head *head, const uint8_t mac[36])
+fn_err fn_head_put(struct fn_data_table *t, const struct fn_head *head, const uint8_t mac[36])
 {
     if (!t->add_head)
-        FN_TRY(fn_store_prepare(t->store,
-                                "INSERT INTO fn_data_head (table_uuid, writer, counter, record, mac) VALUES (?1, ?2, ?3, ?4, ?5)",
-                                &t->add_head));
+        FN_TRY(fn_store_prepare(
+            t->store,
+            "INSERT INTO fn_data_head (table_uuid, writer, counter, record, mac) VALUES (?1, ?2, ?3, ?4, ?5)",
+            &t->add_head));
     if (!t->drop_heads)
-        FN_TRY(fn_store_prepare(t->store, "DELETE FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2 AND counter < ?3",
-                                &t->drop_heads));
+        FN_TRY(fn_store_prepare(
+            t->store, "DELETE FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2 AND counter < ?3",
+            &t->drop_heads));
     uint8_t record[FN_HEAD_SIZE];
     fn_head_write(record, head);
-    struct fn_value values[] = {uuid_value(t), fn_value_integer(head->writer), fn_value_integer((int64_t)head->counter),
+    struct fn_value values[] = {uuid_value(t), fn_value_integer(head->writer),
+                                fn_value_integer((int64_t)head->counter),
                                 fn_value_blob(record, sizeof record), fn_value_blob(mac, 36)};
     FN_TRY(fn_statement_run(t->add_head, FN_COUNT(values), values));
     if (head->writer != t->writer || !t->anchored) return FN_OK;
@@ -57,17 +69,22 @@ fn_err fn_head_put(struct fn_table *t, const struct fn_head *head, const uint8_t
     return fn_statement_run(t->drop_heads, 3, values);
 }
 
-fn_err fn_segment_put(struct fn_table *t, const struct fn_manifest *m, size_t segment)
+fn_err fn_segment_put(struct fn_data_table *t, const struct fn_manifest *m, size_t segment)
 {
     if (!t->put_segment)
-        FN_TRY(fn_store_prepare(t->store,
-                                "INSERT INTO fn_data_segment (table_uuid, writer, segment, live, bitmap, sum) "
-                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (table_uuid, writer, segment) DO UPDATE SET "
-                                "live = excluded.live, bitmap = excluded.bitmap, sum = excluded.sum",
-                                &t->put_segment));
+        FN_TRY(fn_store_prepare(
+            t->store,
+            "INSERT INTO fn_data_segment (table_uuid, writer, segment, live, bitmap, sum) "
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (table_uuid, writer, segment) DO UPDATE SET "
+            "live = excluded.live, bitmap = excluded.bitmap, sum = excluded.sum",
+            &t->put_segment));
     const struct fn_segment *s = &m->segments[segment];
-    struct fn_value values[] = {uuid_value(t),          fn_value_integer(m->writer),     fn_value_integer((int64_t)segment),
-                                fn_value_integer(s->live), fn_value_blob(s->bitmap, 32), fn_value_blob(s->sum, 32)};
+    struct fn_value values[] = {uuid_value(t),
+                                fn_value_integer(m->writer),
+                                fn_value_integer((int64_t)segment),
+                                fn_value_integer(s->live),
+                                fn_value_blob(s->bitmap, 32),
+                                fn_value_blob(s->sum, 32)};
     return fn_statement_run(t->put_segment, FN_COUNT(values), values);
 }
 
@@ -81,7 +98,8 @@ static fn_err load_segment(struct fn_manifest *m, struct fn_statement *s)
     if (number.kind != FN_VALUE_INTEGER || (uint64_t)number.integer != at)
         return FN_FAIL(FN_E_CORRUPT, "segment %zu is missing from the manifest", at);
     if (live.kind != FN_VALUE_INTEGER || live.integer < 0 || live.integer > (int64_t)FN_SEGMENT_ROWS ||
-        bitmap.kind != FN_VALUE_BLOB || bitmap.bytes.n != 32 || sum.kind != FN_VALUE_BLOB || sum.bytes.n != 32)
+        bitmap.kind != FN_VALUE_BLOB || bitmap.bytes.n != 32 || sum.kind != FN_VALUE_BLOB ||
+        sum.bytes.n != 32)
         return FN_FAIL(FN_E_CORRUPT, "segment %zu of the manifest is malformed", at);
     FN_TRY(fn_manifest_segment(m, (uint64_t)at * FN_SEGMENT_ROWS + 1, &segment));
     segment->live = (uint32_t)live.integer;
@@ -91,13 +109,14 @@ static fn_err load_segment(struct fn_manifest *m, struct fn_statement *s)
     return FN_OK;
 }
 
-static fn_err load_segments(struct fn_table *t, struct fn_manifest *m)
+static fn_err load_segments(struct fn_data_table *t, struct fn_manifest *m)
 {
     SCOPED_STATEMENT struct fn_statement *s = NULL;
-    FN_TRY(fn_store_prepare(t->store,
-                            "SELECT segment, live, bitmap, sum FROM fn_data_segment WHERE table_uuid = ?1 AND writer = ?2 "
-                            "ORDER BY segment",
-                            &s));
+    FN_TRY(fn_store_prepare(
+        t->store,
+        "SELECT segment, live, bitmap, sum FROM fn_data_segment WHERE table_uuid = ?1 AND writer = ?2 "
+        "ORDER BY segment",
+        &s));
     struct fn_value values[] = {uuid_value(t), fn_value_integer(m->writer)};
     FN_TRY(fn_statement_bind(s, FN_COUNT(values), values));
     bool row;
@@ -109,12 +128,13 @@ static fn_err load_segments(struct fn_table *t, struct fn_manifest *m)
 }
 
 /* The last head as it stands in the database, its MAC not checked. */
-static fn_err last_head(struct fn_table *t, uint32_t writer, struct fn_head *head)
+static fn_err last_head(struct fn_data_table *t, uint32_t writer, struct fn_head *head)
 {
     SCOPED_STATEMENT struct fn_statement *s = NULL;
-    FN_TRY(fn_store_prepare(t->store,
-                            "SELECT record FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2 ORDER BY counter DESC LIMIT 1",
-                            &s));
+    FN_TRY(fn_store_prepare(
+        t->store,
+        "SELECT record FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2 ORDER BY counter DESC LIMIT 1",
+        &s));
     struct fn_value values[] = {uuid_value(t), fn_value_integer(writer)};
     bool row;
     FN_TRY(fn_statement_bind(s, FN_COUNT(values), values));
@@ -124,7 +144,7 @@ static fn_err last_head(struct fn_table *t, uint32_t writer, struct fn_head *hea
     return fn_head_read(head, record.kind == FN_VALUE_BLOB ? record.bytes : fn_bytes(NULL, 0));
 }
 
-fn_err fn_manifest_load(struct fn_table *t, uint32_t writer, struct fn_manifest *m)
+fn_err fn_manifest_load(struct fn_data_table *t, uint32_t writer, struct fn_manifest *m)
 {
     struct fn_head head;
     uint8_t digest[32];
@@ -159,14 +179,16 @@ static void heads_end(struct heads *h)
     free(h->mac);
 }
 
-static fn_err take_head(struct fn_table *t, uint32_t writer, struct heads *h, struct fn_statement *s)
+static fn_err take_head(struct fn_data_table *t, uint32_t writer, struct heads *h, struct fn_statement *s)
 {
-    struct fn_value counter = fn_statement_value(s, 0), record = fn_statement_value(s, 1), mac = fn_statement_value(s, 2);
+    struct fn_value counter = fn_statement_value(s, 0), record = fn_statement_value(s, 1),
+                    mac = fn_statement_value(s, 2);
     size_t n = h->count;
     FN_TRY(fn_heap_grow(&h->head, &h->room, n + 1, sizeof *h->head));
     FN_TRY(fn_heap_grow(&h->record, &h->record_room, n + 1, sizeof *h->record));
     FN_TRY(fn_heap_grow(&h->mac, &h->mac_room, n + 1, sizeof *h->mac));
-    if (record.kind != FN_VALUE_BLOB || record.bytes.n != FN_HEAD_SIZE || mac.kind != FN_VALUE_BLOB || mac.bytes.n != 36)
+    if (record.kind != FN_VALUE_BLOB || record.bytes.n != FN_HEAD_SIZE || mac.kind != FN_VALUE_BLOB ||
+        mac.bytes.n != 36)
         return FN_FAIL(FN_E_CORRUPT, "manifest head %lld is malformed", (long long)counter.integer);
     FN_TRY(fn_head_read(&h->head[n], record.bytes));
     memcpy(h->record[n], record.bytes.p, FN_HEAD_SIZE);
@@ -178,11 +200,12 @@ static fn_err take_head(struct fn_table *t, uint32_t writer, struct heads *h, st
     return FN_OK;
 }
 
-static fn_err take_heads(struct fn_table *t, uint32_t writer, uint64_t from, struct heads *h)
+static fn_err take_heads(struct fn_data_table *t, uint32_t writer, uint64_t from, struct heads *h)
 {
     SCOPED_STATEMENT struct fn_statement *s = NULL;
     FN_TRY(fn_store_prepare(t->store,
-                            "SELECT counter, record, mac FROM fn_data_head WHERE table_uuid = ?1 AND writer = ?2 AND counter >= ?3 "
+                            "SELECT counter, record, mac FROM fn_data_head WHERE table_uuid = ?1 AND writer "
+                            "= ?2 AND counter >= ?3 "
                             "ORDER BY counter",
                             &s));
     struct fn_value values[] = {uuid_value(t), fn_value_integer(writer), fn_value_integer((int64_t)from)};
@@ -196,28 +219,32 @@ static fn_err take_heads(struct fn_table *t, uint32_t writer, uint64_t from, str
 }
 
 /* Each head refers to the one before it and carries its MAC. */
-static fn_err check_chain(struct fn_table *t, const struct heads *h)
+static fn_err check_chain(struct fn_data_table *t, const struct heads *h)
 {
     FN_SCOPED_HEAP struct fn_cipher_item *items = NULL;
     FN_TRY(fn_heap_array(&items, h->count, sizeof *items));
     for (size_t i = 0; i < h->count; i++) {
-        items[i] = (struct fn_cipher_item){.in = fn_bytes(h->record[i], FN_HEAD_SIZE), .key_version = fn_get_be32(h->mac[i])};
+        items[i] = (struct fn_cipher_item){.in = fn_bytes(h->record[i], FN_HEAD_SIZE),
+                                           .key_version = fn_get_be32(h->mac[i])};
         uint8_t before[32];
         if (!i) continue;
         fn_head_digest(&h->head[i - 1], before);
         if (h->head[i].counter != h->head[i - 1].counter + 1 || memcmp(before, h->head[i].previous, 32))
-            return FN_FAIL(FN_E_CORRUPT, "manifest head %" PRIu64 " does not follow the one before it", h->head[i].counter);
+            return FN_FAIL(FN_E_CORRUPT, "manifest head %" PRIu64 " does not follow the one before it",
+                           h->head[i].counter);
     }
     struct fn_cipher_job job = {.work = FN_CIPHER_MAC, .key = t->def.rows, .count = h->count, .items = items};
     fn_err err = fn_cipher_run(t->cipher, &job);
     for (size_t i = 0; err == FN_OK && i < h->count; i++)
-        if (items[i].result != FN_OK || items[i].tag.n != 32 || !fn_equal_ct(items[i].tag.p, h->mac[i] + 4, 32))
-            err = FN_FAIL(FN_E_CORRUPT, "manifest head %" PRIu64 " was not written by this system", h->head[i].counter);
+        if (items[i].result != FN_OK || items[i].tag.n != 32 ||
+            !fn_equal_ct(items[i].tag.p, h->mac[i] + 4, 32))
+            err = FN_FAIL(FN_E_CORRUPT, "manifest head %" PRIu64 " was not written by this system",
+                          h->head[i].counter);
     fn_cipher_done(t->cipher, &job);
     return err;
 }
 
-fn_err fn_anchor_read(struct fn_table *t, uint32_t writer, struct fn_anchor *anchor)
+fn_err fn_anchor_read(struct fn_data_table *t, uint32_t writer, struct fn_anchor *anchor)
 {
     char name[FN_ANCHOR_NAME];
     fn_anchor_name(name, &t->def.uuid, writer);
@@ -226,7 +253,8 @@ fn_err fn_anchor_read(struct fn_table *t, uint32_t writer, struct fn_anchor *anc
     return err == FN_E_NOT_FOUND ? FN_OK : err;
 }
 
-fn_err fn_heads_check(struct fn_table *t, uint32_t writer, const struct fn_anchor *anchor, struct fn_head *last)
+fn_err fn_heads_check(struct fn_data_table *t, uint32_t writer, const struct fn_anchor *anchor,
+                      struct fn_head *last)
 {
     uint8_t first[32];
     uint64_t top;
@@ -234,7 +262,9 @@ fn_err fn_heads_check(struct fn_table *t, uint32_t writer, const struct fn_ancho
     FN_TRY(fn_heads_top(t, writer, &top));
     if (!anchor->counter && !top) return FN_FAIL(FN_E_NOT_FOUND, "writer %u has no manifest", writer);
     if (top < anchor->counter)
-        return FN_FAIL(FN_E_TABLE_OLD, "the database stands at commit %" PRIu64 " of writer %u, the device's anchor at %" PRIu64,
+        return FN_FAIL(FN_E_TABLE_OLD,
+                       "the database stands at commit %" PRIu64
+                       " of writer %u, the device's anchor at %" PRIu64,
                        top, writer, anchor->counter);
     FN_TRY(take_heads(t, writer, anchor->counter, &h));
     if (!h.count) return FN_FAIL(FN_E_CORRUPT, "manifest heads of writer %u are gone", writer);
@@ -243,15 +273,17 @@ fn_err fn_heads_check(struct fn_table *t, uint32_t writer, const struct fn_ancho
     if (!anchor->counter) {
         /* Between the first commit of a manifest and its first anchor there is nothing in it. */
         if (last->counter == 1 && last->next == 1) return FN_OK;
-        return FN_FAIL(FN_E_TABLE_OLD, "the device has no anchor of this table: other device, or the anchor was lost");
+        return FN_FAIL(FN_E_TABLE_OLD,
+                       "the device has no anchor of this table: other device, or the anchor was lost");
     }
     fn_head_digest(&h.head[0], first);
     if (h.head[0].counter != anchor->counter || !fn_equal_ct(first, anchor->digest, 32))
-        return FN_FAIL(FN_E_TABLE_OLD, "commit %" PRIu64 " of writer %u is not the one that was anchored", anchor->counter, writer);
+        return FN_FAIL(FN_E_TABLE_OLD, "commit %" PRIu64 " of writer %u is not the one that was anchored",
+                       anchor->counter, writer);
     return FN_OK;
 }
 
-fn_err fn_manifest_load_checked(struct fn_table *t, uint32_t writer, struct fn_manifest *m)
+fn_err fn_manifest_load_checked(struct fn_data_table *t, uint32_t writer, struct fn_manifest *m)
 {
     struct fn_anchor anchor;
     struct fn_head last;

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEAL_MARK  "fengni sealed file 1\n"
-#define FILE_MARK  "fengni file 1"
-#define FILE_MOST  (256u << 20)
-#define SEAL_MOST  8192u
-#define FILES_KEY  "data/files"
+#define SEAL_MARK "fengni sealed file 1\n"
+#define FILE_MARK "fengni file 1"
+#define FILE_MOST (256u << 20)
+#define SEAL_MOST 8192u
+#define FILES_KEY "data/files"
 
 /* What a seal says. */
 struct seal {
@@ -22,7 +22,8 @@ struct seal {
     uint8_t mac[32];
 };
 
-static fn_err seal_mac(const struct fn_cipher *cipher, const struct seal *s, struct fn_bytes content, uint8_t mac[32])
+static fn_err seal_mac(const struct fn_cipher *cipher, const struct seal *s, struct fn_bytes content,
+                       uint8_t mac[32])
 {
     FN_SCOPED_BUF struct fn_buf message = fn_buf_heap();
     uint8_t digest[32];
@@ -60,8 +61,9 @@ static fn_err write_seal(const struct seal *s, const char *path)
     char uuid[FN_UUID_TEXT + 1], hex[65];
     fn_uuid_format(uuid, &s->key.uuid);
     fn_hex_encode(hex, s->mac, 32);
-    FN_TRY(fn_buf_format(&text, SEAL_MARK "name: %s\ncounter: %llu\nsize: %llu\nkey: %s %u\nmac: %s\n", s->name,
-                         (unsigned long long)s->counter, (unsigned long long)s->size, uuid, s->key.version, hex));
+    FN_TRY(fn_buf_format(&text, SEAL_MARK "name: %s\ncounter: %llu\nsize: %llu\nkey: %s %u\nmac: %s\n",
+                         s->name, (unsigned long long)s->counter, (unsigned long long)s->size, uuid,
+                         s->key.version, hex));
     return fn_files_replace(fn_files_real(), path, fn_buf_view(&text), 0644);
 }
 
@@ -70,7 +72,8 @@ static fn_err line(char **text, const char *word, char **value)
 {
     size_t n = strlen(word);
     char *end = strchr(*text, '\n');
-    if (!end || strncmp(*text, word, n) || strncmp(*text + n, ": ", 2)) return FN_FAIL(FN_E_FORMAT, "seal without \"%s\"", word);
+    if (!end || strncmp(*text, word, n) || strncmp(*text + n, ": ", 2))
+        return FN_FAIL(FN_E_FORMAT, "seal without \"%s\"", word);
     *end = 0;
     *value = *text + n + 2;
     *text = end + 1;
@@ -99,7 +102,8 @@ static fn_err parse_seal(struct seal *s, char *text)
     if (*text) return FN_FAIL(FN_E_TRAILING, "seal");
     FN_TRY(number(counter, &s->counter));
     FN_TRY(number(size, &s->size));
-    if (strlen(key) < FN_UUID_TEXT + 2 || key[FN_UUID_TEXT] != ' ') return FN_FAIL(FN_E_FORMAT, "key of a seal");
+    if (strlen(key) < FN_UUID_TEXT + 2 || key[FN_UUID_TEXT] != ' ')
+        return FN_FAIL(FN_E_FORMAT, "key of a seal");
     FN_TRY(fn_uuid_parse(&s->key.uuid, key, FN_UUID_TEXT));
     FN_TRY(number(key + FN_UUID_TEXT + 1, &version));
     if (version < 1 || version > UINT32_MAX) return FN_FAIL(FN_E_FORMAT, "key version of a seal");
@@ -119,7 +123,8 @@ static fn_err read_seal(struct seal *s, const char *path)
 }
 
 /* The file, its seal and its anchor agree. *ahead: the anchor was not yet moved to this seal. */
-static fn_err check(const struct fn_cipher *cipher, const struct seal *s, const char *name, struct fn_bytes content, bool *ahead)
+static fn_err check(const struct fn_cipher *cipher, const struct seal *s, const char *name,
+                    struct fn_bytes content, bool *ahead)
 {
     struct fn_data_key key;
     uint8_t mac[32], digest[32];
@@ -127,20 +132,23 @@ static fn_err check(const struct fn_cipher *cipher, const struct seal *s, const 
     char anchor[64];
     FN_TRY(cipher->key(cipher->self, FILES_KEY, FN_DATA_KEY_MAC, false, &key));
     if (memcmp(key.uuid.b, s->key.uuid.b, 16)) return FN_FAIL(FN_E_CORRUPT, "the seal names another key");
-    if (strcmp(name, s->name)) return FN_FAIL(FN_E_CORRUPT, "the seal is of \"%s\", not of \"%s\"", s->name, name);
+    if (strcmp(name, s->name))
+        return FN_FAIL(FN_E_CORRUPT, "the seal is of \"%s\", not of \"%s\"", s->name, name);
     FN_TRY(seal_mac(cipher, s, content, mac));
-    if (s->size != content.n || !fn_equal_ct(mac, s->mac, 32)) return FN_FAIL(FN_E_CORRUPT, "%s differs from its seal", name);
+    if (s->size != content.n || !fn_equal_ct(mac, s->mac, 32))
+        return FN_FAIL(FN_E_CORRUPT, "%s differs from its seal", name);
     anchor_name(anchor, name);
     fn_err err = cipher->anchor_get(cipher->self, anchor, &counter, digest);
     if (err != FN_OK && err != FN_E_NOT_FOUND) return err;
     if (s->counter < counter || (s->counter == counter && !fn_equal_ct(digest, s->mac, 32)))
-        return FN_FAIL(FN_E_TABLE_OLD, "%s: sealed version %llu, the device knows %llu", name, (unsigned long long)s->counter,
-                       (unsigned long long)counter);
+        return FN_FAIL(FN_E_TABLE_OLD, "%s: sealed version %llu, the device knows %llu", name,
+                       (unsigned long long)s->counter, (unsigned long long)counter);
     *ahead = s->counter > counter;
     return FN_OK;
 }
 
-static fn_err load(const struct fn_cipher *cipher, const char *path, const char *name, size_t most, struct fn_buf *content)
+static fn_err load(const struct fn_cipher *cipher, const char *path, const char *name, size_t most,
+                   struct fn_buf *content)
 {
     FN_SCOPED_HEAP char *whole = NULL, *beside = NULL;
     FN_TRY(full_name(path, name, &whole));
@@ -159,14 +167,16 @@ static fn_err load(const struct fn_cipher *cipher, const char *path, const char 
     return err;
 }
 
-fn_err fn_data_load_sealed(const struct fn_cipher *cipher, const char *path, const char *name, size_t most, struct fn_buf *content)
+fn_err fn_data_load_sealed(const struct fn_cipher *cipher, const char *path, const char *name, size_t most,
+                           struct fn_buf *content)
 {
     FN_SCOPED_BUF struct fn_buf own = fn_buf_heap();
     FN_TRY(load(cipher, path, name, most < FILE_MOST ? most : FILE_MOST, &own));
     return content ? fn_buf_add(content, own.p, own.n) : FN_OK;
 }
 
-static fn_err make_seal(const struct fn_cipher *cipher, struct seal *s, const char *path, struct fn_bytes content)
+static fn_err make_seal(const struct fn_cipher *cipher, struct seal *s, const char *path,
+                        struct fn_bytes content)
 {
     char anchor[64];
     uint8_t digest[32];
@@ -179,7 +189,8 @@ static fn_err make_seal(const struct fn_cipher *cipher, struct seal *s, const ch
     fn_err err = cipher->anchor_get(cipher->self, anchor, &counter, digest);
     if (err != FN_OK && err != FN_E_NOT_FOUND) return err;
     /* A seal that was written and not anchored has used its number. */
-    if (read_seal(&before, beside) == FN_OK && before.counter > counter && before.counter < UINT64_MAX / 2) counter = before.counter;
+    if (read_seal(&before, beside) == FN_OK && before.counter > counter && before.counter < UINT64_MAX / 2)
+        counter = before.counter;
     free(before.name);
     uint64_t stands = err == FN_OK ? counter : 0;
     s->counter = counter + 1;
@@ -189,7 +200,8 @@ static fn_err make_seal(const struct fn_cipher *cipher, struct seal *s, const ch
     return fn_cipher_anchor(cipher, anchor, &stands, s->counter, s->mac);
 }
 
-fn_err fn_data_seal_file(const struct fn_cipher *cipher, const char *path, const char *name, uint64_t *counter)
+fn_err fn_data_seal_file(const struct fn_cipher *cipher, const char *path, const char *name,
+                         uint64_t *counter)
 {
     FN_SCOPED_BUF struct fn_buf content = fn_buf_heap();
     struct seal s = {0};

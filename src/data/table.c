@@ -9,16 +9,21 @@
 #define ANCHOR_EVERY_MS 500
 #define WRITERS_MOST    64u
 
-static void statement_end(struct fn_statement **s) { fn_statement_free(*s); }
+static void statement_end(struct fn_statement **s)
+{
+    fn_statement_free(*s);
+}
 #define SCOPED_STATEMENT __attribute__((cleanup(statement_end)))
 
-/* The affinity rules of SQLite: text put into a numeric column comes back as a number, over which the MAC was not made. */
+/* The affinity rules of SQLite: text put into a numeric column comes back as a number, over which the MAC was
+ * not made. */
 static bool keeps_text(const char *type)
 {
     static const char *const text[] = {"char", "clob", "text", "blob"};
     char lower[64];
     size_t n = 0;
-    for (; type[n] && n + 1 < sizeof lower; n++) lower[n] = (char)(type[n] >= 'A' && type[n] <= 'Z' ? type[n] + 32 : type[n]);
+    for (; type[n] && n + 1 < sizeof lower; n++)
+        lower[n] = (char)(type[n] >= 'A' && type[n] <= 'Z' ? type[n] + 32 : type[n]);
     lower[n] = 0;
     if (!n) return true;
     if (strstr(lower, "int")) return false;
@@ -27,7 +32,7 @@ static bool keeps_text(const char *type)
     return false;
 }
 
-static fn_err check_types(struct fn_table *t)
+static fn_err check_types(struct fn_data_table *t)
 {
     SCOPED_STATEMENT struct fn_statement *s = NULL;
     FN_TRY(fn_store_prepare(t->store, "SELECT name, type FROM pragma_table_info(?1)", &s));
@@ -38,16 +43,18 @@ static fn_err check_types(struct fn_table *t)
         if (!row) return FN_OK;
         const char *column = (const char *)fn_statement_value(s, 0).bytes.p;
         for (size_t i = 0; i < t->def.count; i++) {
-            if (strcasecmp(column, t->def.columns[i].name) || t->def.columns[i].role == FN_COLUMN_CLEAR) continue;
+            if (strcasecmp(column, t->def.columns[i].name) || t->def.columns[i].role == FN_COLUMN_CLEAR)
+                continue;
             const char *type = (const char *)fn_statement_value(s, 1).bytes.p;
             if (!keeps_text(type))
-                return FN_FAIL(FN_E_COLUMN, "\"%s\" of table %s has type %s: make it TEXT or leave it uncovered", column,
+                return FN_FAIL(FN_E_COLUMN,
+                               "\"%s\" of table %s has type %s: make it TEXT or leave it uncovered", column,
                                t->def.name, type);
         }
     }
 }
 
-fn_err fn_table_select(struct fn_table *t, const char *where, struct fn_statement **rows)
+fn_err fn_data_table_select(struct fn_data_table *t, const char *where, struct fn_statement **rows)
 {
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
     FN_TRY(fn_buf_text(&sql, "SELECT "));
@@ -63,16 +70,19 @@ fn_err fn_table_select(struct fn_table *t, const char *where, struct fn_statemen
 }
 
 /* The customer's table: made by us, or there already with our columns and without rows. */
-static fn_err make_rows_table(struct fn_table *t)
+static fn_err make_rows_table(struct fn_data_table *t)
 {
     if (fn_store_table_exists(t->store, t->def.name)) {
         SCOPED_STATEMENT struct fn_statement *s = NULL;
         bool row;
         FN_TRY(check_types(t));
-        fn_err err = fn_table_select(t, " LIMIT 1", &s);
-        if (err != FN_OK) return FN_WRAP(FN_E_COLUMN, "table %s: prepare it as `fengni data plan` prints", t->def.name);
+        fn_err err = fn_data_table_select(t, " LIMIT 1", &s);
+        if (err != FN_OK)
+            return FN_WRAP(FN_E_COLUMN, "table %s: prepare it as `fengni data plan` prints", t->def.name);
         FN_TRY(fn_statement_step(s, &row));
-        if (row) return FN_FAIL(FN_E_EXISTS, "table %s has rows that are not protected; protect into a new table", t->def.name);
+        if (row)
+            return FN_FAIL(FN_E_EXISTS, "table %s has rows that are not protected; protect into a new table",
+                           t->def.name);
         return FN_OK;
     }
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
@@ -83,12 +93,14 @@ static fn_err make_rows_table(struct fn_table *t)
         FN_TRY(fn_sql_name(&sql, t->def.columns[i].name));
         FN_TRY(fn_buf_text(&sql, " TEXT, "));
     }
-    FN_TRY(fn_buf_text(&sql, "fn_row INTEGER PRIMARY KEY, fn_version INTEGER NOT NULL, fn_mac BLOB NOT NULL)"));
+    FN_TRY(
+        fn_buf_text(&sql, "fn_row INTEGER PRIMARY KEY, fn_version INTEGER NOT NULL, fn_mac BLOB NOT NULL)"));
     FN_TRY(fn_buf_u8(&sql, 0));
     return fn_store_run(t->store, (const char *)sql.p);
 }
 
-static fn_err find_key(struct fn_table *t, const char *what, enum fn_data_key_kind kind, struct fn_data_key *key)
+static fn_err find_key(struct fn_data_table *t, const char *what, enum fn_data_key_kind kind,
+                       struct fn_data_key *key)
 {
     char label[FN_TABLE_NAME_MOST + 32];
     fn_format(label, sizeof label, "data/%s/%s", t->def.name, what);
@@ -97,22 +109,24 @@ static fn_err find_key(struct fn_table *t, const char *what, enum fn_data_key_ki
 }
 
 /* Current versions of the keys that the definition names. */
-static fn_err find_keys(struct fn_table *t, bool fresh)
+static fn_err find_keys(struct fn_data_table *t, bool fresh)
 {
     struct fn_data_key fields = {0}, mac = {0}, rows = {0};
     if (t->def.suite != FN_SUITE_NONE) FN_TRY(find_key(t, "fields", FN_DATA_KEY_STORAGE, &fields));
     if (t->def.suite == FN_SUITE_SM4_CBC_HMAC) FN_TRY(find_key(t, "fields-mac", FN_DATA_KEY_MAC, &mac));
     FN_TRY(find_key(t, "rows", FN_DATA_KEY_MAC, &rows));
-    if (!fresh && (memcmp(fields.uuid.b, t->def.fields.uuid.b, 16) || memcmp(mac.uuid.b, t->def.fields_mac.uuid.b, 16) ||
-                   memcmp(rows.uuid.b, t->def.rows.uuid.b, 16)))
-        return FN_FAIL(FN_E_KEY_NOT_FOUND, "table %s was made with other keys of the same names", t->def.name);
+    if (!fresh &&
+        (memcmp(fields.uuid.b, t->def.fields.uuid.b, 16) ||
+         memcmp(mac.uuid.b, t->def.fields_mac.uuid.b, 16) || memcmp(rows.uuid.b, t->def.rows.uuid.b, 16)))
+        return FN_FAIL(FN_E_KEY_NOT_FOUND, "table %s was made with other keys of the same names",
+                       t->def.name);
     t->def.fields = fields;
     t->def.fields_mac = mac;
     t->def.rows = rows;
     return FN_OK;
 }
 
-static fn_err first_head(struct fn_table *t)
+static fn_err first_head(struct fn_data_table *t)
 {
     struct fn_head head;
     uint8_t mac[36];
@@ -123,7 +137,7 @@ static fn_err first_head(struct fn_table *t)
     return fn_head_put(t, &head, mac);
 }
 
-static fn_err make_in_transaction(struct fn_table *t, bool table)
+static fn_err make_in_transaction(struct fn_data_table *t, bool table)
 {
     if (table) {
         FN_TRY(make_rows_table(t));
@@ -132,7 +146,7 @@ static fn_err make_in_transaction(struct fn_table *t, bool table)
     return first_head(t);
 }
 
-static fn_err make(struct fn_table *t, bool table)
+static fn_err make(struct fn_data_table *t, bool table)
 {
     FN_TRY(fn_store_begin(t->store));
     fn_err err = make_in_transaction(t, table);
@@ -141,7 +155,7 @@ static fn_err make(struct fn_table *t, bool table)
     return err;
 }
 
-static fn_err make_table(struct fn_table *t, const char *name, const struct fn_table_options *o)
+static fn_err make_table(struct fn_data_table *t, const char *name, const struct fn_data_table_options *o)
 {
     uint8_t random[16];
     fn_definition_free(&t->def);
@@ -153,20 +167,22 @@ static fn_err make_table(struct fn_table *t, const char *name, const struct fn_t
     return make(t, true);
 }
 
-static fn_err compare_columns(const struct fn_definition *def, const struct fn_table_options *o)
+static fn_err compare_columns(const struct fn_definition *def, const struct fn_data_table_options *o)
 {
     if (!o->columns) return FN_OK;
     if (o->count != def->count)
         return FN_FAIL(FN_E_COLUMN, "table %s has %zu columns, %zu given", def->name, def->count, o->count);
     for (size_t i = 0; i < o->count; i++)
         if (strcmp(o->columns[i].name, def->columns[i].name) || o->columns[i].role != def->columns[i].role)
-            return FN_FAIL(FN_E_COLUMN, "column %zu of table %s is \"%s\" in another role or name (\"%s\" given)", i + 1, def->name,
-                           def->columns[i].name, o->columns[i].name);
+            return FN_FAIL(FN_E_COLUMN,
+                           "column %zu of table %s is \"%s\" in another role or name (\"%s\" given)", i + 1,
+                           def->name, def->columns[i].name, o->columns[i].name);
     return FN_OK;
 }
 
-/* The first writer number that no living process has. Numbers are taken without gaps, so that a verifier finds them all. */
-static fn_err take_writer(struct fn_table *t, const char *path)
+/* The first writer number that no living process has. Numbers are taken without gaps, so that a verifier
+ * finds them all. */
+static fn_err take_writer(struct fn_data_table *t, const char *path)
 {
     const struct fn_files *files = fn_files_real();
     if (!path) return FN_FAIL(FN_E_ARGUMENT, "writing needs the path of the database");
@@ -185,7 +201,7 @@ static fn_err take_writer(struct fn_table *t, const char *path)
     return FN_FAIL(FN_E_BUSY, "table %s already has %u writers", t->def.name, WRITERS_MOST);
 }
 
-static fn_err begin_writing(struct fn_table *t)
+static fn_err begin_writing(struct fn_data_table *t)
 {
     struct fn_anchor anchor;
     struct fn_head last;
@@ -201,10 +217,11 @@ static fn_err begin_writing(struct fn_table *t)
     t->issue = t->manifest.next;
     t->anchored_at_ms = fn_monotonic_ms();
     /* What a crash left without anchor gets it now, and a manifest just made its first. */
-    return fn_table_anchor(t, true);
+    return fn_data_table_anchor(t, true);
 }
 
-static fn_err open_table(struct fn_table *t, const char *path, const char *name, const struct fn_table_options *o)
+static fn_err open_table(struct fn_data_table *t, const char *path, const char *name,
+                         const struct fn_data_table_options *o)
 {
     if (!o->read_only) FN_TRY(fn_data_schema(t->store));
     fn_err err = fn_definition_load(&t->def, t->store, t->cipher, name);
@@ -228,7 +245,7 @@ static fn_err open_table(struct fn_table *t, const char *path, const char *name,
     return begin_writing(t);
 }
 
-static void free_table(struct fn_table *t)
+static void free_table(struct fn_data_table *t)
 {
     const struct fn_files *files = fn_files_real();
     fn_statement_free(t->insert);
@@ -242,10 +259,11 @@ static void free_table(struct fn_table *t)
     free(t);
 }
 
-fn_err fn_table_open(struct fn_table **table, struct fn_store *store, const char *path, const struct fn_cipher *cipher,
-                     const char *name, const struct fn_table_options *options)
+fn_err fn_data_table_open(struct fn_data_table **table, struct fn_store *store, const char *path,
+                          const struct fn_cipher *cipher, const char *name,
+                          const struct fn_data_table_options *options)
 {
-    struct fn_table *t;
+    struct fn_data_table *t;
     *table = NULL;
     FN_TRY(fn_heap_array(&t, 1, sizeof *t));
     t->store = store;
@@ -261,12 +279,13 @@ fn_err fn_table_open(struct fn_table **table, struct fn_store *store, const char
 }
 
 /* Counter and digest in memory are those of the last commit, even when the segments there are not. */
-fn_err fn_table_anchor(struct fn_table *t, bool now)
+fn_err fn_data_table_anchor(struct fn_data_table *t, bool now)
 {
     char name[FN_ANCHOR_NAME];
     uint64_t stands = t->anchored, top;
     if (!t->writing || t->manifest.counter <= t->anchored) return FN_OK;
-    if (!now && t->anchor_every_ms > 1 && fn_monotonic_ms() - t->anchored_at_ms < (int64_t)t->anchor_every_ms) return FN_OK;
+    if (!now && t->anchor_every_ms > 1 && fn_monotonic_ms() - t->anchored_at_ms < (int64_t)t->anchor_every_ms)
+        return FN_OK;
     fn_anchor_name(name, &t->def.uuid, t->writer);
     FN_TRY(fn_cipher_anchor(t->cipher, name, &stands, t->manifest.counter, t->manifest.head_digest));
     if (stands > t->manifest.counter) {
@@ -278,10 +297,10 @@ fn_err fn_table_anchor(struct fn_table *t, bool now)
     return FN_OK;
 }
 
-fn_err fn_table_close(struct fn_table *t)
+fn_err fn_data_table_close(struct fn_data_table *t)
 {
     if (!t) return FN_OK;
-    fn_err err = fn_table_anchor(t, true);
+    fn_err err = fn_data_table_anchor(t, true);
     free_table(t);
     return err;
 }

@@ -5,7 +5,8 @@
 #define BATCH_BYTES (8u << 20) /* a batch ends early when its cells are this large */
 #define CELL_MOST   (2 * FN_FIELD_MOST)
 
-/* One row as stored; offsets stand in `stored` until the batch is whole, because the buffer moves while it grows. */
+/* One row as stored; offsets stand in `stored` until the batch is whole, because the buffer moves while it
+ * grows. */
 static fn_err load_cells(struct fn_batch *b, const struct fn_definition *def, struct fn_statement *s)
 {
     struct fn_bytes *row = b->stored + b->rows * def->count;
@@ -29,8 +30,8 @@ static fn_err load_row(struct fn_batch *b, const struct fn_definition *def, stru
     size_t r = b->rows;
     struct fn_value id = fn_statement_value(s, def->count), version = fn_statement_value(s, def->count + 1);
     struct fn_value mac = fn_statement_value(s, def->count + 2);
-    bool ours = id.kind == FN_VALUE_INTEGER && id.integer > 0 && version.kind == FN_VALUE_INTEGER && version.integer > 0 &&
-                mac.kind == FN_VALUE_BLOB && mac.bytes.n == sizeof b->macs[r];
+    bool ours = id.kind == FN_VALUE_INTEGER && id.integer > 0 && version.kind == FN_VALUE_INTEGER &&
+                version.integer > 0 && mac.kind == FN_VALUE_BLOB && mac.bytes.n == sizeof b->macs[r];
     b->results[r] = ours ? FN_OK : FN_E_ROW_INSERTED;
     b->ids[r] = id.kind == FN_VALUE_INTEGER && id.integer > 0 ? (uint64_t)id.integer : 0;
     b->versions[r] = ours ? (uint64_t)version.integer : 0;
@@ -53,7 +54,7 @@ fn_err fn_batch_load(struct fn_batch *b, const struct fn_definition *def, struct
     return FN_OK;
 }
 
-static fn_err read_batch(struct fn_table *t, struct fn_batch *b, fn_row_reader *reader, void *context)
+static fn_err read_batch(struct fn_data_table *t, struct fn_batch *b, fn_row_reader *reader, void *context)
 {
     FN_TRY(fn_batch_mac_start(b, &t->def, t->cipher));
     FN_TRY(fn_batch_mac_finish(b, t->cipher, false));
@@ -62,7 +63,8 @@ static fn_err read_batch(struct fn_table *t, struct fn_batch *b, fn_row_reader *
     return FN_OK;
 }
 
-static fn_err read_all(struct fn_table *t, struct fn_batch *b, struct fn_statement *s, fn_row_reader *reader, void *context)
+static fn_err read_all(struct fn_data_table *t, struct fn_batch *b, struct fn_statement *s,
+                       fn_row_reader *reader, void *context)
 {
     for (bool more = true; more;) {
         fn_batch_clear(b, t->cipher);
@@ -72,7 +74,8 @@ static fn_err read_all(struct fn_table *t, struct fn_batch *b, struct fn_stateme
     return FN_OK;
 }
 
-fn_err fn_table_read(struct fn_table *t, uint64_t from, uint64_t to, fn_row_reader *reader, void *context)
+fn_err fn_data_table_read(struct fn_data_table *t, uint64_t from, uint64_t to, fn_row_reader *reader,
+                          void *context)
 {
     struct fn_batch *b;
     struct fn_statement *s = NULL;
@@ -80,7 +83,7 @@ fn_err fn_table_read(struct fn_table *t, uint64_t from, uint64_t to, fn_row_read
                                fn_value_integer(to > INT64_MAX ? INT64_MAX : (int64_t)to)};
     FN_TRY(fn_heap_array(&b, 1, sizeof *b));
     fn_err err = fn_batch_make(b, &t->def);
-    if (err == FN_OK) err = fn_table_select(t, " WHERE fn_row BETWEEN ?1 AND ?2 ORDER BY fn_row", &s);
+    if (err == FN_OK) err = fn_data_table_select(t, " WHERE fn_row BETWEEN ?1 AND ?2 ORDER BY fn_row", &s);
     if (err == FN_OK) err = fn_statement_bind(s, FN_COUNT(range), range);
     if (err == FN_OK) err = read_all(t, b, s, reader, context);
     fn_statement_free(s);

@@ -1,5 +1,5 @@
-/* Verification: every row against its MAC, every segment against its manifest, every manifest against its anchor; and for
- * what does not fit, the likeliest tale: altered, moved, inserted, missing, old. */
+/* Verification: every row against its MAC, every segment against its manifest, every manifest against its
+ * anchor; and for what does not fit, the likeliest tale: altered, moved, inserted, missing, old. */
 #include "data/table.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 /* What is there of a segment. */
 struct presence {
     uint8_t bitmap[32], sum[32];
-    bool trouble;  /* a row of it was reported */
-    bool unknown;  /* a row is missing: its part of the sum is not known */
+    bool trouble; /* a row of it was reported */
+    bool unknown; /* a row is missing: its part of the sum is not known */
 };
 
 struct writer {
@@ -28,12 +28,12 @@ struct suspect {
     struct fn_bytes *cells; /* own copies */
     fn_err found;           /* FN_OK until explained */
     uint64_t other;
-    bool issued;   /* its number is one of a living row */
+    bool issued;    /* its number is one of a living row */
     bool travelled; /* its MAC is that of row `other` */
 };
 
 struct verification {
-    struct fn_table *t;
+    struct fn_data_table *t;
     struct writer *writers;
     size_t count;
     struct suspect suspects[SUSPECTS_MOST];
@@ -72,7 +72,10 @@ static const char *last_detail(void)
     return n ? causes[0].detail : "";
 }
 
-static bool is_finding(fn_err err) { return err == FN_E_TABLE_OLD || err == FN_E_CORRUPT; }
+static bool is_finding(fn_err err)
+{
+    return err == FN_E_TABLE_OLD || err == FN_E_CORRUPT;
+}
 
 /* Anchors of all writers, read before the database: numbers are taken without gaps. */
 static fn_err read_anchors(struct verification *v)
@@ -100,7 +103,8 @@ static fn_err check_manifest(struct verification *v, uint32_t writer)
     /* An old or broken chain of heads still leaves segments to compare the rows with. */
     fn_err loaded = fn_manifest_load(v->t, writer, &w->manifest);
     if (loaded != FN_OK && loaded != FN_E_CORRUPT && loaded != FN_E_NOT_FOUND) return loaded;
-    if (loaded != FN_OK && err == FN_OK) report(v, (struct fn_finding){.code = FN_E_CORRUPT, .detail = last_detail()});
+    if (loaded != FN_OK && err == FN_OK)
+        report(v, (struct fn_finding){.code = FN_E_CORRUPT, .detail = last_detail()});
     w->usable = loaded == FN_OK;
     v->verdict->counter += w->manifest.counter;
     v->verdict->anchored += w->anchor.counter;
@@ -139,8 +143,10 @@ static fn_err keep_suspect(struct verification *v, const struct fn_batch *b, siz
 {
     const struct fn_definition *def = &v->t->def;
     if (v->suspect_count == SUSPECTS_MOST) {
-        if (issued) report_row(v, FN_E_ROW_ALTERED, b->ids[r], 0, "");
-        else report_row(v, FN_E_ROW_INSERTED, b->ids[r], 0, "");
+        if (issued)
+            report_row(v, FN_E_ROW_ALTERED, b->ids[r], 0, "");
+        else
+            report_row(v, FN_E_ROW_INSERTED, b->ids[r], 0, "");
         return FN_OK;
     }
     struct suspect *s = &v->suspects[v->suspect_count];
@@ -189,9 +195,9 @@ static fn_err see_row(struct verification *v, const struct fn_batch *b, size_t r
 
 static fn_err see_rows(struct verification *v, struct fn_batch *b)
 {
-    struct fn_table *t = v->t;
+    struct fn_data_table *t = v->t;
     struct fn_statement *s;
-    FN_TRY(fn_table_select(t, " ORDER BY fn_row", &s));
+    FN_TRY(fn_data_table_select(t, " ORDER BY fn_row", &s));
     fn_err err = FN_OK;
     for (bool more = true; more && err == FN_OK;) {
         fn_batch_clear(b, t->cipher);
@@ -210,9 +216,12 @@ static fn_err find_missing(struct verification *v)
         struct writer *w = &v->writers[i];
         for (size_t s = 0; w->usable && s < w->manifest.count; s++) {
             for (unsigned slot = 0; slot < FN_SEGMENT_ROWS; slot++) {
-                if (!fn_segment_has(&w->manifest.segments[s], slot) || w->presence[s].bitmap[slot / 8] >> slot % 8 & 1) continue;
+                if (!fn_segment_has(&w->manifest.segments[s], slot) ||
+                    w->presence[s].bitmap[slot / 8] >> slot % 8 & 1)
+                    continue;
                 FN_TRY(fn_heap_grow(&v->missing, &v->missing_room, v->missing_count + 1, sizeof *v->missing));
-                v->missing[v->missing_count++] = fn_row_id((uint32_t)i, (uint64_t)s * FN_SEGMENT_ROWS + slot + 1);
+                v->missing[v->missing_count++] =
+                    fn_row_id((uint32_t)i, (uint64_t)s * FN_SEGMENT_ROWS + slot + 1);
             }
         }
     }
@@ -238,11 +247,14 @@ static fn_err run_trials(struct verification *v, struct trials *x)
     if (!x->count) return FN_OK;
     const uint8_t *p = x->text.p;
     for (size_t i = 0; i < x->count; p += x->items[i++].in.n) x->items[i].in.p = p;
-    struct fn_cipher_job job = {.work = FN_CIPHER_MAC, .key = v->t->def.rows, .count = x->count, .items = x->items};
+    struct fn_cipher_job job = {
+        .work = FN_CIPHER_MAC, .key = v->t->def.rows, .count = x->count, .items = x->items};
     fn_err err = fn_cipher_run(v->t->cipher, &job);
     for (size_t i = 0; err == FN_OK && i < x->count; i++) {
         struct suspect *s = &v->suspects[x->list[i].suspect];
-        if (x->items[i].result != FN_OK || !fn_equal_ct(x->items[i].tag.p, x->list[i].mac + 4, 32) || s->found != FN_OK) continue;
+        if (x->items[i].result != FN_OK || !fn_equal_ct(x->items[i].tag.p, x->list[i].mac + 4, 32) ||
+            s->found != FN_OK)
+            continue;
         s->found = FN_E_ROW_MOVED;
         s->other = x->list[i].other;
         s->travelled = x->list[i].travels;
@@ -253,13 +265,15 @@ static fn_err run_trials(struct verification *v, struct trials *x)
     return err;
 }
 
-static fn_err add_trial(struct verification *v, struct trials *x, struct trial trial, uint64_t id, const struct fn_bytes *cells)
+static fn_err add_trial(struct verification *v, struct trials *x, struct trial trial, uint64_t id,
+                        const struct fn_bytes *cells)
 {
     size_t before = x->text.n;
     const struct suspect *s = &v->suspects[trial.suspect];
     if (s->found != FN_OK) return FN_OK;
     FN_TRY(fn_row_message(&x->text, &v->t->def, id, s->version, cells));
-    x->items[x->count] = (struct fn_cipher_item){.in = {NULL, x->text.n - before}, .key_version = fn_get_be32(trial.mac)};
+    x->items[x->count] =
+        (struct fn_cipher_item){.in = {NULL, x->text.n - before}, .key_version = fn_get_be32(trial.mac)};
     x->list[x->count++] = trial;
     return x->count == FN_BATCH_ROWS ? run_trials(v, x) : FN_OK;
 }
@@ -272,7 +286,8 @@ static fn_err try_pair(struct verification *v, struct trials *x, size_t i, size_
     if (b->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac, true}, b->id, a->cells));
     if (a->issued) FN_TRY(add_trial(v, x, (struct trial){i, b->id, b->mac, true}, a->id, a->cells));
     for (size_t c = 0; a->issued && c < n; c++) {
-        if (v->t->def.columns[c].role == FN_COLUMN_CLEAR || fn_bytes_equal(a->cells[c], b->cells[c])) continue;
+        if (v->t->def.columns[c].role == FN_COLUMN_CLEAR || fn_bytes_equal(a->cells[c], b->cells[c]))
+            continue;
         memcpy(cells, a->cells, n * sizeof *cells);
         cells[c] = b->cells[c];
         FN_TRY(add_trial(v, x, (struct trial){i, b->id, a->mac, false}, a->id, cells));
@@ -287,7 +302,8 @@ static fn_err try_within(struct verification *v, struct trials *x, size_t i, str
     size_t n = v->t->def.count;
     for (size_t c = 0; a->issued && c < n; c++) {
         for (size_t d = c + 1; d < n; d++) {
-            if (v->t->def.columns[c].role == FN_COLUMN_CLEAR || v->t->def.columns[d].role == FN_COLUMN_CLEAR) continue;
+            if (v->t->def.columns[c].role == FN_COLUMN_CLEAR || v->t->def.columns[d].role == FN_COLUMN_CLEAR)
+                continue;
             memcpy(cells, a->cells, n * sizeof *cells);
             cells[c] = a->cells[d];
             cells[d] = a->cells[c];
@@ -303,7 +319,8 @@ static fn_err explain(struct verification *v, struct trials *x, struct fn_bytes 
         for (size_t j = 0; j < v->suspect_count; j++)
             if (i != j) FN_TRY(try_pair(v, x, i, j, cells));
         for (size_t m = 0; m < v->missing_count && m < SUSPECTS_MOST; m++)
-            FN_TRY(add_trial(v, x, (struct trial){i, v->missing[m], v->suspects[i].mac, true}, v->missing[m], v->suspects[i].cells));
+            FN_TRY(add_trial(v, x, (struct trial){i, v->missing[m], v->suspects[i].mac, true}, v->missing[m],
+                             v->suspects[i].cells));
         FN_TRY(run_trials(v, x));
         if (v->suspects[i].found == FN_OK && v->t->def.count <= 24) FN_TRY(try_within(v, x, i, cells));
         FN_TRY(run_trials(v, x));
@@ -328,7 +345,8 @@ static fn_err explain_suspects(struct verification *v)
 static bool missing_is_moved(struct verification *v, uint64_t id)
 {
     for (size_t i = 0; i < v->suspect_count; i++)
-        if (v->suspects[i].found == FN_E_ROW_MOVED && v->suspects[i].other == id && v->suspects[i].id != id) return true;
+        if (v->suspects[i].found == FN_E_ROW_MOVED && v->suspects[i].other == id && v->suspects[i].id != id)
+            return true;
     return false;
 }
 
@@ -368,20 +386,23 @@ static void report_suspects(struct verification *v)
         if (!missing_is_moved(v, v->missing[i])) report_row(v, FN_E_ROW_MISSING, v->missing[i], 0, "");
 }
 
-/* Where all rows are there and fit, the sum tells an old version; where a row was altered its MAC may be part of the trouble,
- * and the segment is named as well. */
+/* Where all rows are there and fit, the sum tells an old version; where a row was altered its MAC may be part
+ * of the trouble, and the segment is named as well. */
 static void check_sums(struct verification *v)
 {
     for (size_t i = 0; i < v->count; i++) {
         struct writer *w = &v->writers[i];
         for (size_t s = 0; w->usable && s < w->manifest.count; s++) {
-            if (w->presence[s].unknown || !memcmp(w->presence[s].sum, w->manifest.segments[s].sum, 32)) continue;
+            if (w->presence[s].unknown || !memcmp(w->presence[s].sum, w->manifest.segments[s].sum, 32))
+                continue;
             uint64_t first = fn_row_id((uint32_t)i, (uint64_t)s * FN_SEGMENT_ROWS + 1);
-            report(v, (struct fn_finding){.code = FN_E_SEGMENT_OLD,
-                                          .first = first,
-                                          .last = first + FN_SEGMENT_ROWS - 1,
-                                          .detail = w->presence[s].trouble ? "besides the rows named, one may be an older version"
-                                                                           : "a row was put back to an older version"});
+            report(v,
+                   (struct fn_finding){.code = FN_E_SEGMENT_OLD,
+                                       .first = first,
+                                       .last = first + FN_SEGMENT_ROWS - 1,
+                                       .detail = w->presence[s].trouble
+                                                     ? "besides the rows named, one may be an older version"
+                                                     : "a row was put back to an older version"});
         }
     }
 }
@@ -413,7 +434,8 @@ static void verification_end(struct verification *v)
     free(v->writers);
 }
 
-fn_err fn_table_verify(struct fn_table *t, fn_finding_reader *reader, void *context, struct fn_verdict *verdict)
+fn_err fn_data_table_verify(struct fn_data_table *t, fn_finding_reader *reader, void *context,
+                            struct fn_verdict *verdict)
 {
     struct verification *v;
     struct fn_batch *b;

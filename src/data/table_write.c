@@ -5,7 +5,7 @@
 #include "data/table.h"
 #include <string.h>
 
-static fn_err prepare_insert(struct fn_table *t)
+static fn_err prepare_insert(struct fn_data_table *t)
 {
     if (t->insert) return FN_OK;
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
@@ -28,7 +28,7 @@ static struct fn_value cell_value(struct fn_bytes cell)
     return cell.p ? fn_value_text((const char *)cell.p, cell.n) : fn_value_null();
 }
 
-static fn_err insert_rows(struct fn_table *t, const struct fn_batch *b)
+static fn_err insert_rows(struct fn_data_table *t, const struct fn_batch *b)
 {
     struct fn_value values[FN_TABLE_COLUMNS_MOST + 3];
     size_t n = t->def.count;
@@ -42,8 +42,9 @@ static fn_err insert_rows(struct fn_table *t, const struct fn_batch *b)
     return FN_OK;
 }
 
-/* A reload when the manifest in memory cannot be trusted: after a failed transaction, or another process changed rows of ours. */
-static fn_err reload(struct fn_table *t)
+/* A reload when the manifest in memory cannot be trusted: after a failed transaction, or another process
+ * changed rows of ours. */
+static fn_err reload(struct fn_data_table *t)
 {
     uint64_t before = t->manifest.counter;
     t->stale = true;
@@ -54,7 +55,7 @@ static fn_err reload(struct fn_table *t)
     return FN_OK;
 }
 
-static fn_err ready(struct fn_table *t)
+static fn_err ready(struct fn_data_table *t)
 {
     if (!t->writing) return FN_FAIL(FN_E_READ_ONLY, "table %s was opened for reading", t->def.name);
     if (t->stale) FN_TRY(reload(t));
@@ -72,13 +73,13 @@ struct pending {
     bool started;
 };
 
-static void pending_end(struct fn_table *t, struct pending *p)
+static void pending_end(struct fn_data_table *t, struct pending *p)
 {
     if (p->started) fn_cipher_done(t->cipher, &p->job);
     p->started = false;
 }
 
-static fn_err pending_start(struct fn_table *t, struct pending *p)
+static fn_err pending_start(struct fn_data_table *t, struct pending *p)
 {
     fn_manifest_next_head(&t->manifest, &p->head);
     fn_head_write(p->record, &p->head);
@@ -90,7 +91,7 @@ static fn_err pending_start(struct fn_table *t, struct pending *p)
     return FN_OK;
 }
 
-static fn_err pending_finish(struct fn_table *t, struct pending *p)
+static fn_err pending_finish(struct fn_data_table *t, struct pending *p)
 {
     FN_TRY(fn_cipher_finish(t->cipher, &p->job));
     FN_TRY(p->item.result);
@@ -99,26 +100,30 @@ static fn_err pending_finish(struct fn_table *t, struct pending *p)
     return FN_OK;
 }
 
-static fn_err take_rows(struct fn_table *t, const struct fn_batch *b)
+static fn_err take_rows(struct fn_data_table *t, const struct fn_batch *b)
 {
-    for (size_t r = 0; r < b->rows; r++) FN_TRY(fn_manifest_insert(&t->manifest, fn_row_sequence(b->ids[r]), b->macs[r] + 4));
+    for (size_t r = 0; r < b->rows; r++)
+        FN_TRY(fn_manifest_insert(&t->manifest, fn_row_sequence(b->ids[r]), b->macs[r] + 4));
     return FN_OK;
 }
 
-/* Somebody else may have updated rows of this manifest since our last commit: then ours is made again on top of theirs. */
-static fn_err settle(struct fn_table *t, struct fn_batch *b, struct pending *p)
+/* Somebody else may have updated rows of this manifest since our last commit: then ours is made again on top
+ * of theirs. */
+static fn_err settle(struct fn_data_table *t, struct fn_batch *b, struct pending *p)
 {
     uint64_t top;
     FN_TRY(fn_heads_top(t, t->writer, &top));
     if (top + 1 == p->head.counter) return FN_OK;
-    if (top + 1 < p->head.counter) return FN_FAIL(FN_E_TABLE_OLD, "the database was put back while it was in use");
+    if (top + 1 < p->head.counter)
+        return FN_FAIL(FN_E_TABLE_OLD, "the database was put back while it was in use");
     pending_end(t, p);
     FN_TRY(fn_manifest_load_checked(t, t->writer, &t->manifest));
     FN_TRY(take_rows(t, b));
     return pending_start(t, p);
 }
 
-static fn_err write_batch(struct fn_table *t, struct fn_batch *b, struct pending *p, const struct fn_row_source *source)
+static fn_err write_batch(struct fn_data_table *t, struct fn_batch *b, struct pending *p,
+                          const struct fn_row_source *source)
 {
     FN_TRY(settle(t, b, p));
     FN_TRY(insert_rows(t, b));
@@ -129,7 +134,8 @@ static fn_err write_batch(struct fn_table *t, struct fn_batch *b, struct pending
     return fn_head_put(t, &p->head, p->mac);
 }
 
-static fn_err commit_batch(struct fn_table *t, struct fn_batch *b, struct pending *p, const struct fn_row_source *source)
+static fn_err commit_batch(struct fn_data_table *t, struct fn_batch *b, struct pending *p,
+                           const struct fn_row_source *source)
 {
     FN_TRY(fn_store_begin(t->store));
     fn_err err = write_batch(t, b, p, source);
@@ -140,17 +146,18 @@ static fn_err commit_batch(struct fn_table *t, struct fn_batch *b, struct pendin
     }
     fn_manifest_committed(&t->manifest, &p->head);
     t->stale = false;
-    if (t->anchor_every_ms == 1) FN_TRY(fn_table_anchor(t, true));
+    if (t->anchor_every_ms == 1) FN_TRY(fn_data_table_anchor(t, true));
     if (source->committed) source->committed(source->self, b);
-    return fn_table_anchor(t, false);
+    return fn_data_table_anchor(t, false);
 }
 
 /* Next rows of the source, on their way through encryption. */
-static fn_err fetch(struct fn_table *t, struct fn_batch *b, const struct fn_row_source *source)
+static fn_err fetch(struct fn_data_table *t, struct fn_batch *b, const struct fn_row_source *source)
 {
     fn_batch_clear(b, t->cipher);
     FN_TRY(source->fill(source->self, b));
-    if (t->issue + b->rows > FN_SEQUENCE_MOST) return FN_FAIL(FN_E_TOO_LARGE, "table %s is full", t->def.name);
+    if (t->issue + b->rows > FN_SEQUENCE_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "table %s is full", t->def.name);
     for (size_t r = 0; r < b->rows; r++) {
         b->ids[r] = fn_row_id(t->writer, t->issue++);
         b->versions[r] = 1;
@@ -159,14 +166,15 @@ static fn_err fetch(struct fn_table *t, struct fn_batch *b, const struct fn_row_
     return fn_batch_seal_start(b, &t->def, t->cipher);
 }
 
-static fn_err to_mac(struct fn_table *t, struct fn_batch *b)
+static fn_err to_mac(struct fn_data_table *t, struct fn_batch *b)
 {
     if (!b->rows) return FN_OK;
     FN_TRY(fn_batch_seal_finish(b, &t->def, t->cipher));
     return fn_batch_mac_start(b, &t->def, t->cipher);
 }
 
-static fn_err pump(struct fn_table *t, struct fn_batch b[3], struct pending *p, const struct fn_row_source *source)
+static fn_err pump(struct fn_data_table *t, struct fn_batch b[3], struct pending *p,
+                   const struct fn_row_source *source)
 {
     struct fn_batch *now = &b[0], *next = &b[1], *later = &b[2];
     FN_TRY(fetch(t, now, source));
@@ -189,7 +197,7 @@ static fn_err pump(struct fn_table *t, struct fn_batch b[3], struct pending *p, 
     return FN_OK;
 }
 
-fn_err fn_table_write(struct fn_table *t, const struct fn_row_source *source)
+fn_err fn_data_table_write(struct fn_data_table *t, const struct fn_row_source *source)
 {
     struct fn_batch *b;
     struct pending p = {0};
@@ -211,19 +219,19 @@ struct change {
     struct fn_manifest *manifest;
 };
 
-static void change_end(struct fn_table *t, struct change *c)
+static void change_end(struct fn_data_table *t, struct change *c)
 {
     fn_batch_free(&c->old, t->cipher);
     fn_batch_free(&c->fresh, t->cipher);
     fn_manifest_free(&c->other);
 }
 
-static fn_err load_row(struct fn_table *t, struct change *c, uint64_t id)
+static fn_err load_row(struct fn_data_table *t, struct change *c, uint64_t id)
 {
     struct fn_statement *s;
     struct fn_value key = fn_value_integer((int64_t)id);
     bool more;
-    FN_TRY(fn_table_select(t, " WHERE fn_row = ?1", &s));
+    FN_TRY(fn_data_table_select(t, " WHERE fn_row = ?1", &s));
     fn_err err = fn_statement_bind(s, 1, &key);
     if (err == FN_OK) err = fn_batch_load(&c->old, &t->def, s, &more);
     fn_statement_free(s);
@@ -238,7 +246,7 @@ static fn_err load_row(struct fn_table *t, struct change *c, uint64_t id)
     return fn_manifest_load_checked(t, fn_row_writer(id), &c->other);
 }
 
-static fn_err finish_change(struct fn_table *t, struct change *c, uint64_t id, struct fn_head *head)
+static fn_err finish_change(struct fn_data_table *t, struct change *c, uint64_t id, struct fn_head *head)
 {
     uint8_t mac[36];
     fn_manifest_next_head(c->manifest, head);
@@ -247,8 +255,8 @@ static fn_err finish_change(struct fn_table *t, struct change *c, uint64_t id, s
     return fn_head_put(t, head, mac);
 }
 
-static fn_err update_in_transaction(struct fn_table *t, struct change *c, uint64_t id, const struct fn_bytes *cells,
-                                    struct fn_head *head)
+static fn_err update_in_transaction(struct fn_data_table *t, struct change *c, uint64_t id,
+                                    const struct fn_bytes *cells, struct fn_head *head)
 {
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
     struct fn_value values[FN_TABLE_COLUMNS_MOST + 3];
@@ -284,7 +292,8 @@ static fn_err update_in_transaction(struct fn_table *t, struct change *c, uint64
     return finish_change(t, c, id, head);
 }
 
-static fn_err delete_in_transaction(struct fn_table *t, struct change *c, uint64_t id, struct fn_head *head)
+static fn_err delete_in_transaction(struct fn_data_table *t, struct change *c, uint64_t id,
+                                    struct fn_head *head)
 {
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
     struct fn_value key = fn_value_integer((int64_t)id);
@@ -303,7 +312,7 @@ static fn_err delete_in_transaction(struct fn_table *t, struct change *c, uint64
 }
 
 /* An update (cells) or a deletion (NULL). */
-static fn_err change_row(struct fn_table *t, struct change *c, uint64_t id, const struct fn_bytes *cells)
+static fn_err change_row(struct fn_data_table *t, struct change *c, uint64_t id, const struct fn_bytes *cells)
 {
     struct fn_head head;
     FN_TRY(fn_batch_make(&c->old, &t->def));
@@ -322,7 +331,7 @@ static fn_err change_row(struct fn_table *t, struct change *c, uint64_t id, cons
     }
     fn_manifest_committed(c->manifest, &head);
     t->stale = false;
-    if (c->manifest == &t->manifest) return fn_table_anchor(t, t->anchor_every_ms == 1);
+    if (c->manifest == &t->manifest) return fn_data_table_anchor(t, t->anchor_every_ms == 1);
     /* The other writer's anchor at once: its process may sleep for long. */
     char name[FN_ANCHOR_NAME];
     uint64_t stands = head.counter - 1;
@@ -330,7 +339,7 @@ static fn_err change_row(struct fn_table *t, struct change *c, uint64_t id, cons
     return fn_cipher_anchor(t->cipher, name, &stands, head.counter, c->other.head_digest);
 }
 
-static fn_err change(struct fn_table *t, uint64_t id, const struct fn_bytes *cells)
+static fn_err change(struct fn_data_table *t, uint64_t id, const struct fn_bytes *cells)
 {
     struct change c = {0};
     FN_TRY(ready(t));
@@ -339,5 +348,11 @@ static fn_err change(struct fn_table *t, uint64_t id, const struct fn_bytes *cel
     return err;
 }
 
-fn_err fn_table_update(struct fn_table *t, uint64_t id, const struct fn_bytes *cells) { return change(t, id, cells); }
-fn_err fn_table_delete(struct fn_table *t, uint64_t id) { return change(t, id, NULL); }
+fn_err fn_data_table_update(struct fn_data_table *t, uint64_t id, const struct fn_bytes *cells)
+{
+    return change(t, id, cells);
+}
+fn_err fn_data_table_delete(struct fn_data_table *t, uint64_t id)
+{
+    return change(t, id, NULL);
+}

@@ -243,7 +243,7 @@ fn_err fn_key_record(const struct fn_secrets *secrets, const struct fn_rng *rng,
 /* A new key of this algorithm with its secret; caller fills in the rest. The pair was tested for consistency.
  */
 fn_err fn_key_generate(const struct fn_rng *rng, uint16_t alg, struct fn_key **key);
-/* From a raw secret: SM4 16, HMAC 1 to 64, SM2 and P-256 32 bytes, RSA PKCS#1 DER. */
+/* From a raw secret: SM4 16, HMAC 1 to 64, SM2 32 bytes, P-256 and RSA DER (RFC 5915, PKCS#1). */
 fn_err fn_key_from_secret(uint16_t alg, struct fn_bytes secret, struct fn_key **key);
 fn_err fn_key_secret_bytes(const struct fn_key *key, struct fn_buf *out);
 /* From a public key as KEY_PUBLIC gives it. */

@@ -365,7 +365,7 @@ fn_err fn_key_from_secret(uint16_t alg, struct fn_bytes secret, struct fn_key **
 
 fn_err fn_key_secret_bytes(const struct fn_key *key, struct fn_buf *out)
 {
-    if (key->alg >= FN_ALG_RSA2048) return fn_pk_generate((struct fn_key *)(uintptr_t)key, out);
+    if (key->alg > FN_ALG_SM2) return fn_pk_generate((struct fn_key *)(uintptr_t)key, out);
     return fn_buf_add(out, key->secret->raw, key->secret->n);
 }
 

@@ -128,7 +128,7 @@ void fn_keys_close(struct fn_device *d)
             int64_t left = atomic_load(&u->left);
             d->keys->uses[i] = u->next;
             if (left > 0 && d->store) {
-                uint8_t value[8];
+                uint8_t value[8] = {0};
                 struct fn_change change = {.value = fn_bytes(value, 8)};
                 fn_put_be64(value, atomic_load(&u->taken) - (uint64_t)left);
                 fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
@@ -190,7 +190,7 @@ static fn_err reserve(struct fn_device *d, struct fn_uses *u)
     uint64_t taken = atomic_load(&u->taken);
     if (taken + FN_USES_STEP > FN_USES_MOST)
         return FN_FAIL(FN_E_KEY_EXHAUSTED, "%llu uses", (unsigned long long)taken);
-    uint8_t value[8];
+    uint8_t value[8] = {0};
     struct fn_change change = {.value = fn_bytes(value, 8)};
     fn_put_be64(value, taken + FN_USES_STEP);
     fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);

@@ -22,6 +22,7 @@
 
 #define READ_MOST       ((size_t)256 << 10) /* of one connection in one turn */
 #define REGION          ((size_t)4 << 20)   /* read by one turn */
+#define TURN_MOST     ((size_t)1 << 20)  /* bytes of work for one connection, then it is the others' turn */
 #define EVENTS          256
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
 #define SESSIONS_MOST   16384u            /* of one connection */
@@ -40,13 +41,14 @@ struct fn_conn {
     size_t held_n;
     uint8_t *out; /* what the socket did not take yet */
     size_t out_n, out_at;
+    size_t turn_cost; /* bytes taken in and made in this turn */
     size_t turn_n; /* bytes of answers of this turn */
     uint8_t *turn_out;
     struct fn_session **sessions; /* by slot: low 16 bits of the id; slot 0 is the connection's own, id 0 */
     size_t sessions_room;
     uint32_t session_serial;
     unsigned outstanding, waits; /* deferred or pending requests; completions that will come */
-    bool closing, dead, in_turn, paused, writing;
+    bool closing, dead, in_turn, in_again, paused, writing;
 };
 
 struct fn_deferred {
@@ -280,7 +282,10 @@ static void request_run(struct fn_work *w, struct fn_request *rq)
         fn_item_fail(item, err);
         if (err == FN_OK) now[n++] = item;
     }
-    if (n && !(rq->op->flags & FN_OPF_GATHER)) fn_kernel(rq->number)(w, now, n);
+    if (n && !(rq->op->flags & FN_OPF_GATHER)) {
+        fn_kernel(rq->number)(w, now, n);
+        for (size_t i = 0; i < n; i++) rq->conn->turn_cost += now[i]->out.n;
+    }
 }
 
 static fn_err request_check(struct fn_work *w, struct fn_request *rq, const struct fn_frame *f)
@@ -373,16 +378,15 @@ static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
 static void take_frames(struct fn_work *w, struct fn_conn *c, struct fn_bytes data)
 {
     size_t size, want;
-    /* What one turn may add to the answers is bounded as well: the pause comes before the memory is used. */
-    size_t budget = OUT_MOST;
-    while (!c->closing && !over_limit(c) && budget) {
+    c->turn_cost = 0;
+    while (!c->closing && !over_limit(c) && c->turn_cost < TURN_MOST) {
         struct fn_frame f;
         fn_err err = fn_frame_read(data, &f, &size, &want);
         if (err != FN_OK) bad_frame(w, c, err);
         if (err != FN_OK || !size) break;
         request_begin(w, c, &f, fn_bytes(data.p, size));
         data = fn_bytes(data.p + size, data.n - size);
-        budget -= size < budget ? size : budget;
+        c->turn_cost += size;
     }
     c->paused = !c->closing && over_limit(c);
     if (c->closing || !data.n) return;
@@ -466,8 +470,8 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     c->outstanding--;
     struct fn_request *rq = c->dead ? NULL : request_new(w, c);
     if (c->dead) touch(w, c);
+    struct fn_session *s;
     if (rq) {
-        struct fn_session *s;
         memcpy(rq->id, p->id, sizeof rq->id);
         rq->who = p->who;
         rq->number = p->operation;
@@ -484,12 +488,14 @@ static void completion(struct fn_work *w, struct fn_pending *p)
             rq->items[0].out = fn_buf_arena();
             fn_item_fail(&rq->items[0], fn_buf_add(&rq->items[0].out, p->answer.p, p->answer.n));
         }
-        if (session_find(c, p->session_id, &s) == FN_OK)
-            session_resume(w, c, s);
-        else
-            fn_err_clear();
     }
+    /* What it had claimed is free before the session's next request looks. */
     fn_pending_free(p);
+    if (!rq) return;
+    if (session_find(c, rq->session_id, &s) == FN_OK)
+        session_resume(w, c, s);
+    else
+        fn_err_clear();
 }
 
 static void completions(struct fn_work *w)
@@ -735,13 +741,14 @@ static void answer(struct fn_work *w)
     }
 }
 
-/* Connections that hold whole frames and are not paused any more. */
-static bool resumable(const struct fn_conn *c)
+static bool holds_frame(const struct fn_conn *c)
 {
     struct fn_frame f;
     size_t size = 0, want;
-    if (c->dead || c->closing || c->paused || !c->held_n) return false;
-    return fn_frame_read(fn_bytes(c->held, c->held_n), &f, &size, &want) != FN_OK || size;
+    if (!c->held_n) return false;
+    bool bad = fn_frame_read(fn_bytes(c->held, c->held_n), &f, &size, &want) != FN_OK;
+    if (bad) fn_err_clear();
+    return bad || size;
 }
 
 static void turn_end(struct fn_work *w)
@@ -749,19 +756,23 @@ static void turn_end(struct fn_work *w)
     for (struct fn_conn *c = w->turn, *next; c; c = next) {
         next = c->turn_next;
         c->in_turn = false;
+        bool more = false;
         if (!c->dead) {
             bool was_paused = c->paused, was_writing = c->writing;
             conn_send(c, c->turn_out, c->turn_n);
             c->turn_out = NULL;
             c->turn_n = 0;
             c->writing = c->out_n > c->out_at;
-            c->paused = over_limit(c);
+            more = !over_limit(c) && holds_frame(c);
+            /* Nothing is read from whoever still has work in hand: what waits stays in its socket. */
+            c->paused = over_limit(c) || more;
             if (was_paused != c->paused || was_writing != c->writing) watch(w, c, EPOLL_CTL_MOD);
         }
         /* A connection that is closed for a fault has been told why, if its socket had room. */
         if (c->dead || c->closing) {
             conn_close(w, c);
-        } else if (resumable(c)) {
+        } else if (more && !c->in_again) {
+            c->in_again = true;
             c->again_next = w->again;
             w->again = c;
         }
@@ -859,20 +870,19 @@ static void event(struct fn_work *w, const struct epoll_event *e)
 static void turn(struct fn_work *w, int timeout_ms)
 {
     struct epoll_event events[EVENTS];
-    int n = epoll_wait(w->epoll, events, EVENTS, timeout_ms);
+    struct fn_conn *again = w->again;
+    int n = epoll_wait(w->epoll, events, EVENTS, again ? 0 : timeout_ms);
+    /* Whoever still has whole frames in hand goes on, after those who have just asked. */
     for (int i = 0; i < n; i++) event(w, &events[i]);
-    for (;;) {
-        run_gathered(w);
-        answer(w);
-        turn_end(w);
-        /* Whoever still has whole frames in hand goes on after the others have their answers. */
-        struct fn_conn *c = w->again;
-        if (!c) break;
-        for (w->again = NULL; c; c = c->again_next) {
-            touch(w, c);
-            conn_resume(w, c);
-        }
+    w->again = NULL;
+    for (struct fn_conn *c = again; c; c = c->again_next) {
+        c->in_again = false;
+        touch(w, c);
+        if (!c->dead && !c->closing) conn_resume(w, c);
     }
+    run_gathered(w);
+    answer(w);
+    turn_end(w);
 }
 
 static void *work(void *context)

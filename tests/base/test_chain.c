@@ -48,7 +48,8 @@ static int teardown(void **state)
     return rmdir(dir);
 }
 
-static const char *const bodies[] = {"{\"seq\":1,\"ev\":\"login\",\"u\":\"admin\"}", "{\"seq\":2,\"ev\":\"key.create\",\"k\":\"k1\"}",
+static const char *const bodies[] = {"{\"seq\":1,\"ev\":\"login\",\"u\":\"admin\"}",
+                                     "{\"seq\":2,\"ev\":\"key.create\",\"k\":\"k1\"}",
                                      "{\"seq\":3,\"ev\":\"key.destroy\",\"k\":\"k1\"}"};
 static const char *const macs[] = {"cef5830bf4a1ae0388df634426c075db072d2503cfa16c3109109fa8a66b1b3e",
                                    "91c98769e6e18c25d18123afc877742ecaacaef5e81ac97aa64cbb660c0f61c1",
@@ -68,7 +69,8 @@ static void write_three(void)
     for (int i = 0; i < 3; i++) { /* opened anew each time */
         assert_int_equal(fn_chain_open(&c, path, &mac, &torn), FN_OK);
         assert_int_equal(torn, 0);
-        assert_int_equal(fn_chain_append(c, 1700000000001u + (unsigned)i, fn_bytes(bodies[i], strlen(bodies[i]))), FN_OK);
+        assert_int_equal(
+            fn_chain_append(c, 1700000000001u + (unsigned)i, fn_bytes(bodies[i], strlen(bodies[i]))), FN_OK);
         expect_mac(fn_chain_end(c)->mac, macs[i]);
         fn_chain_close(c);
     }
@@ -164,9 +166,10 @@ static void torn_tail_is_cut(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(vector_and_reading, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(every_changed_byte_is_found, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(removed_record_is_found, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(torn_tail_is_cut, setup, teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(vector_and_reading, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_changed_byte_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(removed_record_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(torn_tail_is_cut, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The cipher interface over libgcrypt, for tests alone: an implementation apart from ours, keys derived from a seed, anchors in
- * memory, and faults on demand. */
+/* The cipher interface over libgcrypt, for tests alone: an implementation apart from ours, keys derived from
+ * a seed, anchors in memory, and faults on demand. */
 #ifndef FN_TESTS_DATA_SOFT_CIPHER_H
 #define FN_TESTS_DATA_SOFT_CIPHER_H
 
@@ -54,8 +54,8 @@ static inline fn_err soft_hmac(const uint8_t *key, struct fn_bytes m, uint8_t ma
 {
     gcry_mac_hd_t h;
     size_t n = 32;
-    if (gcry_mac_open(&h, GCRY_MAC_HMAC_SM3, 0, NULL) || gcry_mac_setkey(h, key, 32) || gcry_mac_write(h, m.p, m.n) ||
-        gcry_mac_read(h, mac, &n))
+    if (gcry_mac_open(&h, GCRY_MAC_HMAC_SM3, 0, NULL) || gcry_mac_setkey(h, key, 32) ||
+        gcry_mac_write(h, m.p, m.n) || gcry_mac_read(h, mac, &n))
         return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
     gcry_mac_close(h);
     return FN_OK;
@@ -83,11 +83,13 @@ static inline fn_err soft_gcm(const uint8_t *key, struct fn_cipher_item *it, str
         return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
     if (seal) {
         uint8_t *tag = soft_take(st, 16);
-        if (it->in.n && gcry_cipher_encrypt(h, out, it->in.n, it->in.p, it->in.n)) return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
+        if (it->in.n && gcry_cipher_encrypt(h, out, it->in.n, it->in.p, it->in.n))
+            return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
         if (gcry_cipher_gettag(h, tag, 16)) return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
         it->tag = fn_bytes(tag, 16);
     } else {
-        if (it->in.n && gcry_cipher_decrypt(h, out, it->in.n, it->in.p, it->in.n)) return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
+        if (it->in.n && gcry_cipher_decrypt(h, out, it->in.n, it->in.p, it->in.n))
+            return FN_FAIL(FN_E_INTERNAL, "libgcrypt");
         if (gcry_cipher_checktag(h, it->tag.p, it->tag.n)) it->result = FN_E_TAG;
     }
     it->out = fn_bytes(out, it->in.n);
@@ -95,7 +97,8 @@ static inline fn_err soft_gcm(const uint8_t *key, struct fn_cipher_item *it, str
     return FN_OK;
 }
 
-static inline fn_err soft_cbc(const uint8_t *key, const uint8_t *iv, const uint8_t *in, uint8_t *out, size_t n, bool seal)
+static inline fn_err soft_cbc(const uint8_t *key, const uint8_t *iv, const uint8_t *in, uint8_t *out,
+                              size_t n, bool seal)
 {
     gcry_cipher_hd_t h;
     if (gcry_cipher_open(&h, GCRY_CIPHER_SM4, GCRY_CIPHER_MODE_CBC, 0) || gcry_cipher_setkey(h, key, 16) ||
@@ -105,8 +108,8 @@ static inline fn_err soft_cbc(const uint8_t *key, const uint8_t *iv, const uint8
     return FN_OK;
 }
 
-static inline fn_err soft_cbc_hmac(struct soft_cipher *s, const struct fn_cipher_job *job, struct fn_cipher_item *it,
-                                   struct soft_state *st, bool seal)
+static inline fn_err soft_cbc_hmac(struct soft_cipher *s, const struct fn_cipher_job *job,
+                                   struct fn_cipher_item *it, struct soft_state *st, bool seal)
 {
     const uint8_t *key = soft_secret(s, &job->key.uuid), *mac_key = soft_secret(s, &job->mac_key.uuid);
     FN_SCOPED_BUF struct fn_buf padded = fn_buf_heap(), message = fn_buf_heap();
@@ -132,7 +135,8 @@ static inline fn_err soft_cbc_hmac(struct soft_cipher *s, const struct fn_cipher
     return fn_field_unpad(fn_bytes(out, it->in.n), &it->out);
 }
 
-static inline fn_err soft_item(struct soft_cipher *s, struct fn_cipher_job *job, struct fn_cipher_item *it, struct soft_state *st)
+static inline fn_err soft_item(struct soft_cipher *s, struct fn_cipher_job *job, struct fn_cipher_item *it,
+                               struct soft_state *st)
 {
     const uint8_t *key = soft_secret(s, &job->key.uuid);
     it->result = FN_OK;
@@ -192,7 +196,8 @@ static inline fn_err soft_rng(void *self, void *out, size_t n)
 }
 
 /* uuid and secret of a key are SM3 of its label: the golden files are made this way. */
-static inline fn_err soft_key(void *self, const char *label, enum fn_data_key_kind kind, bool create, struct fn_data_key *key)
+static inline fn_err soft_key(void *self, const char *label, enum fn_data_key_kind kind, bool create,
+                              struct fn_data_key *key)
 {
     struct soft_cipher *s = self;
     uint8_t digest[32];
@@ -228,12 +233,14 @@ static inline fn_err soft_anchor_get(void *self, const char *name, uint64_t *cou
     return FN_OK;
 }
 
-static inline fn_err soft_anchor_set(void *self, const char *name, uint64_t expected, uint64_t counter, const uint8_t digest[32])
+static inline fn_err soft_anchor_set(void *self, const char *name, uint64_t expected, uint64_t counter,
+                                     const uint8_t digest[32])
 {
     struct soft_cipher *s = self;
     struct soft_anchor *a = soft_find_anchor(s, name);
     if (s->anchor_fails) return FN_FAIL(FN_E_DEVICE_LOST, "as the test wishes");
-    if ((a ? a->counter : 0) != expected || counter <= expected) return FN_FAIL(FN_E_ANCHOR_OLD, "anchor %s", name);
+    if ((a ? a->counter : 0) != expected || counter <= expected)
+        return FN_FAIL(FN_E_ANCHOR_OLD, "anchor %s", name);
     if (!a) {
         if (s->anchor_count == FN_COUNT(s->anchors)) return FN_FAIL(FN_E_TOO_LARGE, "anchors");
         a = &s->anchors[s->anchor_count++];
@@ -244,15 +251,18 @@ static inline fn_err soft_anchor_set(void *self, const char *name, uint64_t expe
     return FN_OK;
 }
 
-static inline void soft_close(void *self) { (void)self; }
+static inline void soft_close(void *self)
+{
+    (void)self;
+}
 
 static inline void soft_cipher_init(struct soft_cipher *s)
 {
     memset(s, 0, sizeof *s);
     gcry_check_version(NULL);
     gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
-    s->cipher = (struct fn_cipher){s,           soft_start, soft_finish,     soft_done,       soft_rng,
-                                   soft_key,    soft_anchor_get, soft_anchor_set, soft_close};
+    s->cipher = (struct fn_cipher){s,        soft_start,      soft_finish,     soft_done, soft_rng,
+                                   soft_key, soft_anchor_get, soft_anchor_set, soft_close};
 }
 
 #endif

@@ -45,7 +45,8 @@ static void read_all(const char *p, size_t n, enum fn_csv_encoding encoding, siz
             continue;
         }
         fn_buf_text(out, ":[");
-        for (size_t i = 0; i < r.count; i++) fn_buf_format(out, i ? "|%.*s" : "%.*s", (int)r.fields[i].n, (const char *)r.fields[i].p);
+        for (size_t i = 0; i < r.count; i++)
+            fn_buf_format(out, i ? "|%.*s" : "%.*s", (int)r.fields[i].n, (const char *)r.fields[i].p);
         fn_buf_text(out, "] ");
     }
     assert_int_equal(r.next_offset, 0);
@@ -69,7 +70,9 @@ static void good_records(void **state)
     (void)state;
     EXPECT("a,b,c\r\n1,2,3\r\n", "1:[a|b|c] 2:[1|2|3] ");
     EXPECT("a,b\n1,2", "1:[a|b] 2:[1|2] ");
-    EXPECT("\xef\xbb\xbf" "a,b\n", "1:[a|b] ");
+    EXPECT("\xef\xbb\xbf"
+           "a,b\n",
+           "1:[a|b] ");
     EXPECT("\"x,y\",\"q\"\"q\",\"\"\n", "1:[x,y|q\"q|] ");
     EXPECT("\"two\r\nlines\",b\nnext,c\n", "1:[two\r\nlines|b] 3:[next|c] ");
     EXPECT("a,,\n,,\n", "1:[a||] 2:[||] ");
@@ -100,9 +103,12 @@ static void gb18030(void **state)
 {
     (void)state;
     /* 张三 D5C5 C8FD; 〇 is 3007 = A996; U+20000 = 95328236; a four-byte character holds ASCII digits. */
-    static const char text[] = "\xd5\xc5\xc8\xfd,\"\x95\x32\x82\x36\"\"\",x\n\xa9\x96,\"\xd5\xc5\n\xc8\xfd\"\n\xd5,\n\xff,1\nok\n";
-    expect_n(text, sizeof text - 1, FN_CSV_GB18030, "1:[张三|\xf0\xa0\x80\x80\"|x] 2:[〇|张\n三] 4!201 5!201 6:[ok] ");
-    static const char mark[] = "\x84\x31\x95\x33" "a\n";
+    static const char text[] =
+        "\xd5\xc5\xc8\xfd,\"\x95\x32\x82\x36\"\"\",x\n\xa9\x96,\"\xd5\xc5\n\xc8\xfd\"\n\xd5,\n\xff,1\nok\n";
+    expect_n(text, sizeof text - 1, FN_CSV_GB18030,
+             "1:[张三|\xf0\xa0\x80\x80\"|x] 2:[〇|张\n三] 4!201 5!201 6:[ok] ");
+    static const char mark[] = "\x84\x31\x95\x33"
+                               "a\n";
     expect_n(mark, sizeof mark - 1, FN_CSV_GB18030, "1:[a] ");
 }
 
@@ -190,9 +196,12 @@ static void writing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good_records),  cmocka_unit_test(bad_records),
-                                       cmocka_unit_test(gb18030),       cmocka_unit_test(large_records),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_records),
+                                       cmocka_unit_test(bad_records),
+                                       cmocka_unit_test(gb18030),
+                                       cmocka_unit_test(large_records),
                                        cmocka_unit_test(never_closed_quote_is_bounded),
-                                       cmocka_unit_test(starting_in_the_middle), cmocka_unit_test(writing)};
+                                       cmocka_unit_test(starting_in_the_middle),
+                                       cmocka_unit_test(writing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Protected tables over the software cipher: writing, reading, every kind of tampering, old copies, crashes, full disks. */
+/* Protected tables over the software cipher: writing, reading, every kind of tampering, old copies, crashes,
+ * full disks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ struct world {
     char dir[64], path[96], url[112];
     struct soft_cipher soft;
     struct fn_store *store;
-    struct fn_table *table;
+    struct fn_data_table *table;
 };
 
 static const struct fn_column columns[] = {{"name", FN_COLUMN_COVERED},
@@ -39,7 +40,7 @@ static int setup(void **state)
 
 static void shut(struct world *w)
 {
-    assert_int_equal(fn_table_close(w->table), FN_OK);
+    assert_int_equal(fn_data_table_close(w->table), FN_OK);
     fn_store_close(w->store);
     w->table = NULL;
     w->store = NULL;
@@ -49,7 +50,7 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     char command[128];
-    fn_table_close(w->table);
+    fn_data_table_close(w->table);
     fn_store_close(w->store);
     snprintf(command, sizeof command, "rm -rf %s", w->dir);
     if (system(command)) return 1;
@@ -59,10 +60,13 @@ static int teardown(void **state)
 
 static fn_err try_open(struct world *w, bool read_only, enum fn_suite suite)
 {
-    struct fn_table_options o = {
-        .columns = columns, .count = COLUMNS, .suite = suite, .read_only = read_only, .anchor_every_ms = 100000};
+    struct fn_data_table_options o = {.columns = columns,
+                                      .count = COLUMNS,
+                                      .suite = suite,
+                                      .read_only = read_only,
+                                      .anchor_every_ms = 100000};
     fn_err err = fn_store_open(&w->store, w->url, !read_only);
-    if (err == FN_OK) err = fn_table_open(&w->table, w->store, w->path, &w->soft.cipher, "citizens", &o);
+    if (err == FN_OK) err = fn_data_table_open(&w->table, w->store, w->path, &w->soft.cipher, "citizens", &o);
     if (err != FN_OK) {
         fn_store_close(w->store);
         w->store = NULL;
@@ -94,7 +98,8 @@ static fn_err make_rows(void *self, struct fn_batch *b)
         FN_TRY(fn_buf_format(&b->text, "110105%zu", 100000000000ul + i));
         offsets[at + 2] = b->text.n;
         if (i % 5) FN_TRY(fn_buf_format(&b->text, "138%zu", 10000000ul + i));
-        for (size_t k = 0; m->long_every && i % m->long_every == 0 && k < 99000; k++) FN_TRY(fn_buf_text(&b->text, "0123456789"));
+        for (size_t k = 0; m->long_every && i % m->long_every == 0 && k < 99000; k++)
+            FN_TRY(fn_buf_text(&b->text, "0123456789"));
         offsets[at + 3] = b->text.n;
         FN_TRY(fn_buf_text(&b->text, "n"));
     }
@@ -106,13 +111,16 @@ static fn_err make_rows(void *self, struct fn_batch *b)
     return FN_OK;
 }
 
-static void count_committed(void *self, const struct fn_batch *b) { ((struct maker *)self)->committed += b->rows; }
+static void count_committed(void *self, const struct fn_batch *b)
+{
+    ((struct maker *)self)->committed += b->rows;
+}
 
 static fn_err write_rows(struct world *w, size_t from, size_t count, size_t *committed)
 {
     struct maker m = {.from = from, .left = count};
     struct fn_row_source source = {&m, make_rows, NULL, count_committed};
-    fn_err err = fn_table_write(w->table, &source);
+    fn_err err = fn_data_table_write(w->table, &source);
     if (committed) *committed = m.committed;
     return err;
 }
@@ -142,7 +150,10 @@ static void sql_at(const char *path, const char *text, char answer[256])
     if (sqlite3_exec(db, text, sql_each, answer, &message) != SQLITE_OK) fail_msg("%s: %s", text, message);
     sqlite3_close(db);
 }
-static void sql(struct world *w, const char *text) { sql_at(w->path, text, NULL); }
+static void sql(struct world *w, const char *text)
+{
+    sql_at(w->path, text, NULL);
+}
 
 struct found {
     struct fn_finding list[64];
@@ -160,7 +171,7 @@ static fn_err verify(struct world *w, struct found *found, struct fn_verdict *ve
 {
     memset(found, 0, sizeof *found);
     reopen(w, true);
-    fn_err err = fn_table_verify(w->table, take_finding, found, verdict);
+    fn_err err = fn_data_table_verify(w->table, take_finding, found, verdict);
     assert_int_equal(err, FN_OK);
     assert_int_equal(found->count, verdict->findings);
     shut(w);
@@ -180,10 +191,13 @@ static void expect_clean(struct world *w, uint64_t rows)
 static void expect_row(const struct found *found, fn_err code, uint64_t row, uint64_t other)
 {
     for (size_t i = 0; i < found->count; i++)
-        if (found->list[i].code == code && found->list[i].row == row && (!other || found->list[i].other == other)) return;
+        if (found->list[i].code == code && found->list[i].row == row &&
+            (!other || found->list[i].other == other))
+            return;
     for (size_t i = 0; i < found->count; i++)
-        print_message("found %d row %llu other %llu %s\n", found->list[i].code, (unsigned long long)found->list[i].row,
-                      (unsigned long long)found->list[i].other, found->list[i].detail);
+        print_message("found %d row %llu other %llu %s\n", found->list[i].code,
+                      (unsigned long long)found->list[i].row, (unsigned long long)found->list[i].other,
+                      found->list[i].detail);
     fail_msg("no finding %d about row %llu", code, (unsigned long long)row);
 }
 
@@ -197,9 +211,11 @@ static fn_err check_row(void *context, const struct fn_batch *b, size_t r)
     char id[40], phone[40];
     size_t i = (size_t)b->ids[r];
     const struct fn_bytes *cells = b->cells + r * COLUMNS;
-    int n = snprintf(id, sizeof id, "110105%zu", 100000000000ul + i), m = i % 5 ? snprintf(phone, sizeof phone, "138%zu", 10000000ul + i) : 0;
+    int n = snprintf(id, sizeof id, "110105%zu", 100000000000ul + i),
+        m = i % 5 ? snprintf(phone, sizeof phone, "138%zu", 10000000ul + i) : 0;
     bool good = b->results[r] == FN_OK && fn_bytes_equal(cells[1], fn_bytes(id, (size_t)n));
-    good = good && (i % 7 == 0 ? !cells[2].p : cells[2].p && fn_bytes_equal(cells[2], fn_bytes(phone, (size_t)m)));
+    good = good &&
+           (i % 7 == 0 ? !cells[2].p : cells[2].p && fn_bytes_equal(cells[2], fn_bytes(phone, (size_t)m)));
     x->rows++;
     x->wrong += !good;
     return FN_OK;
@@ -212,12 +228,13 @@ static void rows_come_back(void **state)
     char answer[256] = "";
     fill(w, 1000);
     reopen(w, true);
-    assert_int_equal(fn_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_OK);
+    assert_int_equal(fn_data_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_OK);
     assert_int_equal(x.rows, 1000);
     assert_int_equal(x.wrong, 0);
     shut(w);
     expect_clean(w, 1000);
-    sql_at(w->path, "SELECT count(*) FROM citizens WHERE id_card LIKE '%110105%' OR phone LIKE '138%'", answer);
+    sql_at(w->path, "SELECT count(*) FROM citizens WHERE id_card LIKE '%110105%' OR phone LIKE '138%'",
+           answer);
     assert_string_equal(answer, "0");
     sql_at(w->path, "SELECT count(*) FROM citizens WHERE phone IS NULL", answer);
     assert_string_equal(answer, "142");
@@ -236,7 +253,7 @@ static void second_suite(void **state)
     shut(w);
     reopen(w, true);
     assert_int_equal(w->table->def.suite, FN_SUITE_SM4_CBC_HMAC);
-    assert_int_equal(fn_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_OK);
+    assert_int_equal(fn_data_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_OK);
     assert_int_equal(x.rows, 300);
     assert_int_equal(x.wrong, 0);
     shut(w);
@@ -249,7 +266,7 @@ static void large_fields(void **state)
     struct maker m = {.from = 1, .left = 12, .long_every = 4};
     struct fn_row_source source = {&m, make_rows, NULL, count_committed};
     reopen(w, false);
-    assert_int_equal(fn_table_write(w->table, &source), FN_OK);
+    assert_int_equal(fn_data_table_write(w->table, &source), FN_OK);
     m = (struct maker){.from = 13, .left = 1};
     shut(w);
     expect_clean(w, 12);
@@ -258,9 +275,9 @@ static void large_fields(void **state)
     char *big = calloc(1, FN_FIELD_MOST + 1);
     memset(big, 'a', FN_FIELD_MOST + 1);
     cells[1] = fn_bytes(big, FN_FIELD_MOST);
-    assert_int_equal(fn_table_update(w->table, 3, cells), FN_OK);
+    assert_int_equal(fn_data_table_update(w->table, 3, cells), FN_OK);
     cells[1].n++;
-    assert_int_equal(fn_table_update(w->table, 3, cells), FN_E_TOO_LARGE);
+    assert_int_equal(fn_data_table_update(w->table, 3, cells), FN_E_TOO_LARGE);
     free(big);
     shut(w);
     expect_clean(w, 12);
@@ -277,7 +294,8 @@ static void altered_rows(void **state)
     sql(w, "UPDATE citizens SET name = 'other' WHERE fn_row IN (1, 300, 600)");
     sql(w, "UPDATE citizens SET id_card = NULL WHERE fn_row = 2");
     sql(w, "UPDATE citizens SET fn_version = 7 WHERE fn_row = 3");
-    sql(w, "UPDATE citizens SET id_card = substr(id_card, 1, 70) || 'A' || substr(id_card, 72) WHERE fn_row = 4");
+    sql(w, "UPDATE citizens SET id_card = substr(id_card, 1, 70) || 'A' || substr(id_card, 72) WHERE fn_row "
+           "= 4");
     sql(w, "UPDATE citizens SET name = CAST(name AS BLOB) WHERE fn_row = 5");
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_ALTERED);
     for (uint64_t i = 1; i <= 5; i++) expect_row(&f, FN_E_ROW_ALTERED, i, 0);
@@ -292,12 +310,15 @@ static void swapped_rows(void **state)
     struct found f;
     struct fn_verdict v;
     fill(w, 600);
-    sql(w, "UPDATE citizens SET fn_row = -1 WHERE fn_row = 10; UPDATE citizens SET fn_row = 10 WHERE fn_row = 500;"
+    sql(w, "UPDATE citizens SET fn_row = -1 WHERE fn_row = 10; UPDATE citizens SET fn_row = 10 WHERE fn_row "
+           "= 500;"
            "UPDATE citizens SET fn_row = 500 WHERE fn_row = -1");
     sql(w, "CREATE TABLE kept AS SELECT fn_row AS at, id_card AS cell FROM citizens WHERE fn_row IN (16, 17);"
-           "UPDATE citizens SET id_card = (SELECT cell FROM kept WHERE at = 33 - fn_row) WHERE fn_row IN (16, 17)");
+           "UPDATE citizens SET id_card = (SELECT cell FROM kept WHERE at = 33 - fn_row) WHERE fn_row IN "
+           "(16, 17)");
     sql(w, "CREATE TABLE macs AS SELECT fn_row AS at, fn_mac AS cell FROM citizens WHERE fn_row IN (40, 400);"
-           "UPDATE citizens SET fn_mac = (SELECT cell FROM macs WHERE at = 440 - fn_row) WHERE fn_row IN (40, 400)");
+           "UPDATE citizens SET fn_mac = (SELECT cell FROM macs WHERE at = 440 - fn_row) WHERE fn_row IN "
+           "(40, 400)");
     sql(w, "UPDATE citizens SET fn_row = 9999 WHERE fn_row = 50");
     sql(w, "UPDATE citizens SET id_card = phone, phone = id_card WHERE fn_row = 31");
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_MOVED);
@@ -318,9 +339,11 @@ static void inserted_rows(void **state)
     struct found f;
     struct fn_verdict v;
     fill(w, 600);
-    sql(w, "INSERT INTO citizens SELECT name, id_card, phone, note, 601, fn_version, fn_mac FROM citizens WHERE fn_row = 5");
+    sql(w, "INSERT INTO citizens SELECT name, id_card, phone, note, 601, fn_version, fn_mac FROM citizens "
+           "WHERE fn_row = 5");
     sql(w, "INSERT INTO citizens VALUES ('x', 'y', 'z', NULL, 100000, 1, x'00')");
-    sql(w, "INSERT INTO citizens VALUES ('x', 'y', 'z', NULL, 5497558138880, 1, zeroblob(36))"); /* writer 5 */
+    sql(w,
+        "INSERT INTO citizens VALUES ('x', 'y', 'z', NULL, 5497558138880, 1, zeroblob(36))"); /* writer 5 */
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_INSERTED);
     expect_row(&f, FN_E_ROW_INSERTED, 601, 0);
     expect_row(&f, FN_E_ROW_INSERTED, 100000, 0);
@@ -354,13 +377,14 @@ static void old_version(void **state)
     fill(w, 600);
     sql(w, "CREATE TABLE kept AS SELECT * FROM citizens WHERE fn_row IN (300, 301)");
     reopen(w, false);
-    assert_int_equal(fn_table_update(w->table, 300, cells), FN_OK);
-    assert_int_equal(fn_table_update(w->table, 300, cells), FN_OK);
-    assert_int_equal(fn_table_delete(w->table, 301), FN_OK);
-    assert_int_equal(fn_table_delete(w->table, 301), FN_E_NOT_FOUND);
+    assert_int_equal(fn_data_table_update(w->table, 300, cells), FN_OK);
+    assert_int_equal(fn_data_table_update(w->table, 300, cells), FN_OK);
+    assert_int_equal(fn_data_table_delete(w->table, 301), FN_OK);
+    assert_int_equal(fn_data_table_delete(w->table, 301), FN_E_NOT_FOUND);
     shut(w);
     expect_clean(w, 599);
-    sql(w, "DELETE FROM citizens WHERE fn_row = 300; INSERT INTO citizens SELECT * FROM kept WHERE fn_row = 300");
+    sql(w, "DELETE FROM citizens WHERE fn_row = 300; INSERT INTO citizens SELECT * FROM kept WHERE fn_row = "
+           "300");
     assert_int_equal(verify(w, &f, &v), FN_E_SEGMENT_OLD);
     assert_int_equal(f.count, 1);
     assert_int_equal(f.list[0].first, 257);
@@ -371,7 +395,7 @@ static void old_version(void **state)
     expect_row(&f, FN_E_ROW_INSERTED, 301, 0);
     /* Nor does an update cover the old version up. */
     reopen(w, false);
-    assert_int_equal(fn_table_update(w->table, 300, cells), FN_OK);
+    assert_int_equal(fn_data_table_update(w->table, 300, cells), FN_OK);
     shut(w);
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_INSERTED);
     assert_int_equal(f.count, 2);
@@ -380,7 +404,7 @@ static void old_version(void **state)
 
 static void copy_file(const char *from, const char *to)
 {
-    char command[300];
+    char command[640];
     snprintf(command, sizeof command, "cp %s %s && rm -f %s-wal %s-shm", from, to, to, to);
     assert_int_equal(system(command), 0);
 }
@@ -398,13 +422,16 @@ static void old_copies(void **state)
     expect_clean(w, 301);
     /* The rows alone from the old copy: the row that came later is missing. */
     char text[400];
-    snprintf(text, sizeof text, "ATTACH '%s' AS old; DELETE FROM citizens; INSERT INTO citizens SELECT * FROM old.citizens", old);
+    snprintf(text, sizeof text,
+             "ATTACH '%s' AS old; DELETE FROM citizens; INSERT INTO citizens SELECT * FROM old.citizens",
+             old);
     sql(w, text);
     assert_int_equal(verify(w, &f, &v), FN_E_ROW_MISSING);
     expect_row(&f, FN_E_ROW_MISSING, 301, 0);
     /* The table with its manifest. */
     snprintf(text, sizeof text,
-             "ATTACH '%s' AS old; DELETE FROM fn_data_head; INSERT INTO fn_data_head SELECT * FROM old.fn_data_head;"
+             "ATTACH '%s' AS old; DELETE FROM fn_data_head; INSERT INTO fn_data_head SELECT * FROM "
+             "old.fn_data_head;"
              "DELETE FROM fn_data_segment; INSERT INTO fn_data_segment SELECT * FROM old.fn_data_segment",
              old);
     sql(w, text);
@@ -427,7 +454,8 @@ static void altered_manifest(void **state)
         "UPDATE fn_data_head SET mac = zeroblob(36)",
         "UPDATE fn_data_head SET record = substr(record, 1, 61) || x'00' || substr(record, 63)",
         "UPDATE fn_data_head SET record = x'00'",
-        "INSERT INTO fn_data_head SELECT table_uuid, writer, counter + 1, record, mac FROM fn_data_head ORDER BY counter DESC LIMIT 1",
+        "INSERT INTO fn_data_head SELECT table_uuid, writer, counter + 1, record, mac FROM fn_data_head "
+        "ORDER BY counter DESC LIMIT 1",
     };
     struct world *w = *state;
     struct found f;
@@ -451,7 +479,8 @@ static void altered_manifest(void **state)
     assert_int_equal(try_open(w, true, FN_SUITE_SM4_GCM), FN_E_NOT_FOUND);
 }
 
-/* A crash between commit and anchor: what is ahead of the anchor is in order, and the next writer anchors it. */
+/* A crash between commit and anchor: what is ahead of the anchor is in order, and the next writer anchors it.
+ */
 static void ahead_of_anchor(void **state)
 {
     struct world *w = *state;
@@ -465,7 +494,7 @@ static void ahead_of_anchor(void **state)
     reopen(w, false);
     w->soft.anchor_fails = 1;
     assert_int_equal(write_rows(w, 301, 700, NULL), FN_OK);
-    assert_int_equal(fn_table_close(w->table), FN_E_DEVICE_LOST);
+    assert_int_equal(fn_data_table_close(w->table), FN_E_DEVICE_LOST);
     w->table = NULL;
     fn_store_close(w->store);
     w->store = NULL;
@@ -504,28 +533,28 @@ static void two_writers(void **state)
 {
     struct world *w = *state;
     struct fn_store *store;
-    struct fn_table *table, *first;
-    struct fn_table_options o = {.anchor_every_ms = 100000};
+    struct fn_data_table *table, *first;
+    struct fn_data_table_options o = {.anchor_every_ms = 100000};
     struct fn_bytes cells[COLUMNS] = {FN_BYTES_LITERAL("new"), FN_BYTES_LITERAL("1"), {NULL, 0}, {NULL, 0}};
     struct found f;
     struct fn_verdict v;
     reopen(w, false);
     assert_int_equal(write_rows(w, 1, 300, NULL), FN_OK);
     assert_int_equal(fn_store_open(&store, w->url, false), FN_OK);
-    assert_int_equal(fn_table_open(&table, store, w->path, &w->soft.cipher, "citizens", &o), FN_OK);
+    assert_int_equal(fn_data_table_open(&table, store, w->path, &w->soft.cipher, "citizens", &o), FN_OK);
     assert_int_equal(table->writer, 1);
     first = w->table;
     w->table = table;
     assert_int_equal(write_rows(w, 1, 10, NULL), FN_OK);
-    assert_int_equal(fn_table_update(table, 7, cells), FN_OK);   /* of the first writer */
-    assert_int_equal(fn_table_update(first, fn_row_id(1, 3), cells), FN_OK);
-    assert_int_equal(fn_table_delete(first, fn_row_id(1, 4)), FN_OK);
+    assert_int_equal(fn_data_table_update(table, 7, cells), FN_OK); /* of the first writer */
+    assert_int_equal(fn_data_table_update(first, fn_row_id(1, 3), cells), FN_OK);
+    assert_int_equal(fn_data_table_delete(first, fn_row_id(1, 4)), FN_OK);
     w->table = first;
     assert_int_equal(write_rows(w, 301, 300, NULL), FN_OK); /* on top of what the second changed */
     w->table = table;
     assert_int_equal(write_rows(w, 1, 10, NULL), FN_OK);
     w->table = first;
-    assert_int_equal(fn_table_close(table), FN_OK);
+    assert_int_equal(fn_data_table_close(table), FN_OK);
     fn_store_close(store);
     shut(w);
     expect_clean(w, 619);
@@ -560,44 +589,47 @@ static void bad_requests(void **state)
     struct fn_column ours[] = {{"fn_row", FN_COLUMN_PROTECTED}};
     struct fn_column none[] = {{"a", FN_COLUMN_CLEAR}};
     struct fn_column odd[] = {{"a \"quoted\"; DROP", FN_COLUMN_PROTECTED}};
-    struct fn_table_options o = {.columns = twice, .count = 2};
-    struct fn_table *t;
+    struct fn_data_table_options o = {.columns = twice, .count = 2};
+    struct fn_data_table *t;
     assert_int_equal(fn_store_open(&w->store, w->url, true), FN_OK);
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_COLUMN);
-    o = (struct fn_table_options){.columns = ours, .count = 1};
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_ARGUMENT);
-    o = (struct fn_table_options){.columns = none, .count = 1};
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_ARGUMENT);
-    o = (struct fn_table_options){.columns = odd, .count = 1};
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "t'\"; --", &o), FN_OK);
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_COLUMN);
+    o = (struct fn_data_table_options){.columns = ours, .count = 1};
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_ARGUMENT);
+    o = (struct fn_data_table_options){.columns = none, .count = 1};
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "t", &o), FN_E_ARGUMENT);
+    o = (struct fn_data_table_options){.columns = odd, .count = 1};
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "t'\"; --", &o), FN_OK);
     struct fn_bytes cell = FN_BYTES_LITERAL("v");
-    assert_int_equal(fn_table_update(t, 1, &cell), FN_E_NOT_FOUND);
-    assert_int_equal(fn_table_close(t), FN_OK);
-    o = (struct fn_table_options){.columns = none, .count = 1};
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "t'\"; --", &o), FN_E_COLUMN);
+    assert_int_equal(fn_data_table_update(t, 1, &cell), FN_E_NOT_FOUND);
+    assert_int_equal(fn_data_table_close(t), FN_OK);
+    o = (struct fn_data_table_options){.columns = none, .count = 1};
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "t'\"; --", &o), FN_E_COLUMN);
     /* A table of the customer's: needs our columns, text, and no rows. */
     sql(w, "CREATE TABLE own (a INTEGER, fn_row INTEGER PRIMARY KEY, fn_version INTEGER, fn_mac BLOB)");
-    o = (struct fn_table_options){.columns = twice, .count = 1};
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_COLUMN);
+    o = (struct fn_data_table_options){.columns = twice, .count = 1};
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_COLUMN);
     sql(w, "DROP TABLE own; CREATE TABLE own (a VARCHAR(20))");
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_COLUMN);
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_COLUMN);
     sql(w, "ALTER TABLE own ADD COLUMN fn_row INTEGER; ALTER TABLE own ADD COLUMN fn_version INTEGER;"
            "ALTER TABLE own ADD COLUMN fn_mac BLOB; INSERT INTO own (a) VALUES ('clear')");
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_EXISTS);
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_E_EXISTS);
     sql(w, "DELETE FROM own");
-    assert_int_equal(fn_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_OK);
-    assert_int_equal(fn_table_close(t), FN_OK);
+    assert_int_equal(fn_data_table_open(&t, w->store, w->path, &w->soft.cipher, "own", &o), FN_OK);
+    assert_int_equal(fn_data_table_close(t), FN_OK);
 }
 
 int main(void)
 {
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(rows_come_back),  WORLD_TEST(second_suite),    WORLD_TEST(large_fields),
-        WORLD_TEST(altered_rows),    WORLD_TEST(swapped_rows),    WORLD_TEST(inserted_rows),
-        WORLD_TEST(deleted_rows),    WORLD_TEST(old_version),     WORLD_TEST(old_copies),
-        WORLD_TEST(altered_manifest), WORLD_TEST(ahead_of_anchor), WORLD_TEST(device_lost_in_the_middle),
-        WORLD_TEST(two_writers),     WORLD_TEST(full_and_read_only_disk), WORLD_TEST(bad_requests),
+        WORLD_TEST(rows_come_back),  WORLD_TEST(second_suite),
+        WORLD_TEST(large_fields),    WORLD_TEST(altered_rows),
+        WORLD_TEST(swapped_rows),    WORLD_TEST(inserted_rows),
+        WORLD_TEST(deleted_rows),    WORLD_TEST(old_version),
+        WORLD_TEST(old_copies),      WORLD_TEST(altered_manifest),
+        WORLD_TEST(ahead_of_anchor), WORLD_TEST(device_lost_in_the_middle),
+        WORLD_TEST(two_writers),     WORLD_TEST(full_and_read_only_disk),
+        WORLD_TEST(bad_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

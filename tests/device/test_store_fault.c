@@ -704,6 +704,90 @@ static void an_older_copy_shows_by_its_generation(void **state)
     fn_file_fault_free(h.disk);
 }
 
+/* ---- nonces ---- */
+
+/* Every header of a frame or base that is about to be written, whether the write succeeds or not. */
+static struct {
+    struct fn_files files;
+    fn_err (*pwrite)(const struct fn_files *f, int handle, uint64_t offset, const void *p, size_t n);
+    uint8_t salt[512][32];
+    uint64_t generation[512], digest[512];
+    size_t count, repeated;
+} seen;
+
+static fn_err seeing_pwrite(const struct fn_files *f, int handle, uint64_t offset, const void *p, size_t n)
+{
+    const uint8_t *b = p;
+    uint64_t digest = 0;
+    for (size_t i = 0; i < n; i++) digest = digest * 0x100000001b3u + b[i];
+    bool frame = n >= 120 && !memcmp(b, "FNFR\1", 5), base = n == 128 && !memcmp(b, "FNGBASE1", 8);
+    for (size_t i = 0; (frame || base) && i < seen.count; i++) {
+        bool same =
+            !memcmp(seen.salt[i], b + (frame ? 24 : 32), 32) && seen.generation[i] == fn_get_be64(b + 16);
+        if (same && seen.digest[i] != digest) seen.repeated++;
+    }
+    if (frame || base) {
+        assert_true(seen.count < 512);
+        memcpy(seen.salt[seen.count], b + (frame ? 24 : 32), 32);
+        seen.generation[seen.count] = fn_get_be64(b + 16);
+        seen.digest[seen.count++] = digest;
+    }
+    return seen.pwrite(f, handle, offset, p, n);
+}
+
+static void see(const struct fn_files **files)
+{
+    seen.files = **files;
+    seen.pwrite = seen.files.pwrite;
+    seen.files.pwrite = seeing_pwrite;
+    *files = &seen.files;
+}
+
+/* The same generation is sealed again with other content after a write that failed, after a torn frame was
+ * dropped and in a copy that was put back: each time under another salt, hence under another key. */
+static void no_nonce_comes_twice(void **state)
+{
+    (void)state;
+    struct history h;
+    struct fn_file_fault *copy;
+    prepare(&h, true);
+    assert_int_equal(fn_file_fault_clone(&copy, h.disk), FN_OK);
+    see(&h.files);
+    assert_int_equal(fn_device_store_open(&h.store, h.files, DIRECTORY, &keys[0], NULL), FN_OK);
+    commit(&h, C(30, NONE, 4));
+    fn_file_fault_arm(h.disk, FN_FAULT_DISK_FULL, 1, false);
+    struct fn_change c = {.name = record_name(5), .value = FN_BYTES_LITERAL("one")};
+    assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_E_DISK_FULL);
+    c.value = FN_BYTES_LITERAL("two");
+    assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_OK);
+    fn_file_fault_arm(h.disk, FN_FAULT_IO, 1, false);
+    c.value = FN_BYTES_LITERAL("three");
+    assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_E_IO);
+    fn_file_fault_power_cut(h.disk, FN_POWER_DROPS_ALL, 0);
+    fn_device_store_close(h.store);
+    assert_int_equal(fn_device_store_open(&h.store, h.files, DIRECTORY, &keys[0], NULL), FN_OK);
+    c.value = FN_BYTES_LITERAL("four");
+    assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_OK);
+    assert_int_equal(fn_device_store_checkpoint(h.store), FN_OK);
+    fn_device_store_close(h.store);
+    size_t before = seen.count;
+    assert_true(before >= 6);
+
+    const struct fn_files *files = fn_file_fault_files(copy);
+    see(&files);
+    assert_int_equal(fn_device_store_open(&h.store, files, DIRECTORY, &keys[0], NULL), FN_OK);
+    for (int i = 0; i < 3; i++) {
+        c.value = FN_BYTES_LITERAL("five");
+        assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_OK);
+    }
+    assert_int_equal(fn_device_store_checkpoint(h.store), FN_OK);
+    fn_device_store_close(h.store);
+    assert_true(seen.count >= before + 4);
+    assert_int_equal(seen.repeated, 0);
+    fn_file_fault_free(copy);
+    fn_file_fault_free(h.disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -716,6 +800,7 @@ int main(void)
         cmocka_unit_test(alterations_are_found),
         cmocka_unit_test(rearrangements_are_found),
         cmocka_unit_test(an_older_copy_shows_by_its_generation),
+        cmocka_unit_test(no_nonce_comes_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,8 +33,8 @@ static fn_err read_header(struct header *h, const uint8_t *p, uint64_t offset)
     return FN_OK;
 }
 
-static fn_err record_mac(const struct fn_chain_mac *mac, const struct header *h, const uint8_t before[32], struct fn_bytes body,
-                         uint8_t out[32])
+static fn_err record_mac(const struct fn_chain_mac *mac, const struct header *h, const uint8_t before[32],
+                         struct fn_bytes body, uint8_t out[32])
 {
     FN_SCOPED_BUF struct fn_buf message = fn_buf_heap();
     FN_TRY(fn_buf_u8(&message, VERSION));
@@ -61,7 +61,8 @@ static fn_err find_end(struct fn_chain *c, uint64_t *torn)
         FN_TRY(read_header(&h, p, at));
         if (size - at < HEADER + h.len + MAC_SIZE) break;
         if (h.seq != c->end.seq + 1)
-            return FN_FAIL(FN_E_CORRUPT, "record %llu after %llu", (unsigned long long)h.seq, (unsigned long long)c->end.seq);
+            return FN_FAIL(FN_E_CORRUPT, "record %llu after %llu", (unsigned long long)h.seq,
+                           (unsigned long long)c->end.seq);
         at += HEADER + h.len;
         FN_TRY(f->read(f, c->handle, at, c->end.mac, MAC_SIZE, &got));
         at += MAC_SIZE;
@@ -86,7 +87,8 @@ static fn_err wait_lock(struct fn_chain *c)
     }
 }
 
-fn_err fn_chain_open(struct fn_chain **chain, const char *path, const struct fn_chain_mac *mac, uint64_t *torn)
+fn_err fn_chain_open(struct fn_chain **chain, const char *path, const struct fn_chain_mac *mac,
+                     uint64_t *torn)
 {
     const struct fn_files *f = fn_files_real();
     struct fn_chain *c;
@@ -115,7 +117,10 @@ void fn_chain_close(struct fn_chain *c)
     free(c);
 }
 
-const struct fn_chain_end *fn_chain_end(const struct fn_chain *c) { return &c->end; }
+const struct fn_chain_end *fn_chain_end(const struct fn_chain *c)
+{
+    return &c->end;
+}
 
 fn_err fn_chain_append(struct fn_chain *c, uint64_t time_ms, struct fn_bytes body)
 {
@@ -152,7 +157,8 @@ static fn_err read_record(int handle, uint64_t at, uint64_t size, struct fn_buf 
     frame->n = 0;
     FN_TRY(fn_buf_reserve(frame, HEADER + FN_CHAIN_BODY_MOST + MAC_SIZE, &p));
     FN_TRY(f->read(f, handle, at, p, HEADER, &got));
-    if (got < HEADER) return FN_FAIL(FN_E_TRUNCATED, "incomplete record at offset %llu", (unsigned long long)at);
+    if (got < HEADER)
+        return FN_FAIL(FN_E_TRUNCATED, "incomplete record at offset %llu", (unsigned long long)at);
     FN_TRY(read_header(h, p, at));
     if (size - at < HEADER + h->len + MAC_SIZE)
         return FN_FAIL(FN_E_TRUNCATED, "incomplete record at offset %llu", (unsigned long long)at);
@@ -173,11 +179,12 @@ static fn_err read_records(int handle, const struct fn_chain_mac *mac,
     for (uint64_t at = 0; at < size; at += frame.n) {
         uint8_t right[MAC_SIZE];
         FN_TRY(read_record(handle, at, size, &frame, &h));
-        struct fn_chain_record r = {.seq = h.seq, .time_ms = h.time_ms, .body = fn_bytes(frame.p + HEADER, h.len)};
+        struct fn_chain_record r = {
+            .seq = h.seq, .time_ms = h.time_ms, .body = fn_bytes(frame.p + HEADER, h.len)};
         memcpy(r.mac, frame.p + HEADER + h.len, MAC_SIZE);
         if (h.seq != end->seq + 1)
-            return FN_FAIL(FN_E_CORRUPT, "record %llu is missing (%llu follows)", (unsigned long long)end->seq + 1,
-                           (unsigned long long)h.seq);
+            return FN_FAIL(FN_E_CORRUPT, "record %llu is missing (%llu follows)",
+                           (unsigned long long)end->seq + 1, (unsigned long long)h.seq);
         FN_TRY(record_mac(mac, &h, end->mac, r.body, right));
         if (!fn_equal_ct(right, r.mac, MAC_SIZE))
             return FN_FAIL(FN_E_CORRUPT, "record %llu was edited", (unsigned long long)h.seq);
@@ -189,8 +196,9 @@ static fn_err read_records(int handle, const struct fn_chain_mac *mac,
     return FN_OK;
 }
 
-fn_err fn_chain_read(const char *path, const struct fn_chain_mac *mac, fn_err (*each)(void *context, const struct fn_chain_record *r),
-                     void *context, struct fn_chain_end *end)
+fn_err fn_chain_read(const char *path, const struct fn_chain_mac *mac,
+                     fn_err (*each)(void *context, const struct fn_chain_record *r), void *context,
+                     struct fn_chain_end *end)
 {
     const struct fn_files *f = fn_files_real();
     int handle;
