@@ -21,7 +21,7 @@ fn_err fn_cur_take(struct fn_cur *c, size_t n, struct fn_bytes *v)
     if (n > fn_cur_left(c))
         return FN_FAIL(FN_E_TRUNCATED, "%zu bytes wanted at offset %zu, %zu left", n, fn_cur_offset(c), fn_cur_left(c));
     *v = fn_bytes(c->p, n);
-    c->p += n;
+    c->p = fn_past(c->p, n);
     return FN_OK;
 }
 
