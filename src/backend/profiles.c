@@ -14,14 +14,17 @@ static const struct fn_profile profiles[] = {
      .mac_sm3_is_hmac = true,
      .standard = 2023},
     {.name = "gmssl",
-     .text = {"GmSSL 与 SoftSDF:KEK 以 CBC 加填充包裹,不可多线程", "GmSSL and SoftSDF: KEK wraps with padded CBC, one thread at a time"},
+     .text = {"GmSSL 与 SoftSDF:KEK 以 CBC 加填充包裹,不可多线程",
+              "GmSSL and SoftSDF: KEK wraps with padded CBC, one thread at a time"},
      .ecc_width = 64,
      .wrap = FN_WRAP_CBC_PKCS7,
      .serial = true,
+     .random_most = 256,
      .mac_sm3_is_hmac = true,
      .standard = 2012},
     {.name = "tongsuo",
-     .text = {"Tongsuo:内部加解密没有算法参数", "Tongsuo: internal encryption and decryption without an algorithm argument"},
+     .text = {"Tongsuo:内部加解密没有算法参数",
+              "Tongsuo: internal encryption and decryption without an algorithm argument"},
      .ecc_width = 64,
      .internal_short = true,
      .mac_sm3_is_hmac = true,
@@ -34,12 +37,16 @@ static const struct fn_profile profiles[] = {
      .rsa_usage = true,
      .standard = 2012},
     {.name = "sansec-new",
-     .text = {"较新的 swsds.h:结构同标准,密文数组定长", "newer swsds.h: layouts of the standard, fixed array in the ciphertext"},
+     .text = {"较新的 swsds.h:结构同标准,密文数组定长",
+              "newer swsds.h: layouts of the standard, fixed array in the ciphertext"},
      .ecc_width = 64,
      .standard = 2012},
 };
 
-const struct fn_profile *fn_profile_at(size_t position) { return position < FN_COUNT(profiles) ? &profiles[position] : NULL; }
+const struct fn_profile *fn_profile_at(size_t position)
+{
+    return position < FN_COUNT(profiles) ? &profiles[position] : NULL;
+}
 
 const struct fn_profile *fn_profile(const char *name)
 {

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* In the words, %I is the instance. Folders of a part are given to its uid; the first is its store. */
+/* A part runs in the folder of the instance, and its words name paths from there: its uid need not be able to
+ * walk the folders above, which may be root's alone. Folders of a part are given to its uid; the first is its
+ * store. */
 static const struct part_row {
     const char *name, *program;
     const char *words[FN_WORDS_MOST];
@@ -18,8 +20,8 @@ static const struct part_row {
 } rows[] = {
     {.name = "device",
      .program = "fengni-device",
-     .words = {"--dir", "%I/device", "--socket", "%I/run/device.sock", "--management",
-               "%I/run/management/device.sock", "--unattended-key", "%I/unattended.key"},
+     .words = {"--dir", "device", "--socket", "run/device.sock", "--management", "run/management/device.sock",
+               "--unattended-key", "unattended.key"},
      .folders = {"device", "run", "run/management"},
      .uid_offset = 1,
      .drops = true},
@@ -32,20 +34,6 @@ static fn_err own_text(struct fn_instance_parts *parts, char *text)
         return FN_FAIL(FN_E_INTERNAL, "too many words for parts");
     }
     parts->owned[parts->owned_count++] = text;
-    return FN_OK;
-}
-
-static fn_err fill_in(struct fn_instance_parts *parts, const char *pattern, const char *instance,
-                      const char **out)
-{
-    char *text;
-    const char *hole = strstr(pattern, "%I");
-    if (hole)
-        FN_TRY(fn_heap_format(&text, "%.*s%s%s", (int)(hole - pattern), pattern, instance, hole + 2));
-    else
-        FN_TRY(fn_heap_text(&text, pattern, strlen(pattern)));
-    FN_TRY(own_text(parts, text));
-    *out = text;
     return FN_OK;
 }
 
@@ -72,8 +60,7 @@ static fn_err add_part(struct fn_instance_parts *parts, const struct part_row *r
     size_t n = 0;
     FN_TRY(beside(parts, row->program, &part->program));
     words[n++] = part->program;
-    for (size_t i = 0; i < FN_WORDS_MOST - 1 && row->words[i]; i++)
-        FN_TRY(fill_in(parts, row->words[i], instance, &words[n++]));
+    for (size_t i = 0; i < FN_WORDS_MOST - 3 && row->words[i]; i++) words[n++] = row->words[i];
     uid_t uid = (uid_t)fn_config_number(config, "instance.uid_base") + row->uid_offset;
     if (parts->separate && row->drops) {
         char *text;
@@ -84,6 +71,7 @@ static fn_err add_part(struct fn_instance_parts *parts, const struct part_row *r
     }
     part->name = row->name;
     part->words = words;
+    part->folder = instance;
     part->ready_timeout_ms = (int)fn_config_number(config, "instance.ready_timeout");
     part->stop_timeout_ms = (int)fn_config_number(config, "instance.stop_timeout");
     parts->owner[parts->count] = uid;

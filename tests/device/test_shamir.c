@@ -11,6 +11,7 @@
 
 #include "base/core/text.h"
 #include "device/shamir.h"
+#include "life_rng.h"
 
 /* Random bytes from a given sequence; fails at its end. */
 struct stream {
@@ -27,22 +28,6 @@ static fn_err stream_fill(void *self, uint8_t *out, size_t n)
     s->n -= n;
     return FN_OK;
 }
-
-/* xorshift64*: enough to vary test data, with a fixed seed. */
-static fn_err noise_fill(void *self, uint8_t *out, size_t n)
-{
-    uint64_t *s = self;
-    for (size_t i = 0; i < n; i++) {
-        *s ^= *s >> 12;
-        *s ^= *s << 25;
-        *s ^= *s >> 27;
-        out[i] = (uint8_t)(*s * 0x2545f4914f6cdd1dull >> 56);
-    }
-    return FN_OK;
-}
-
-static uint64_t noise_state = 0x9e3779b97f4a7c15ull;
-static const struct fn_rng noise = {noise_fill, &noise_state};
 
 static void test_field(void **state)
 {

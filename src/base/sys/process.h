@@ -38,6 +38,7 @@ struct fn_part {
     const char *name;
     const char *program;       /* absolute path */
     const char *const *words;  /* argv, ends with NULL */
+    const char *folder;        /* working directory, entered as who we are; NULL: ours */
     uid_t uid, gid;            /* 0, 0: stay who we are */
     int ready_timeout_ms;      /* not ready by then: killed and tried again */
     int stop_timeout_ms;       /* SIGKILL when SIGTERM has not ended it by then */

@@ -87,6 +87,7 @@ static void __attribute__((noreturn)) become_part(const struct fn_part *part, in
     fn_format(number, sizeof number, "%d", ready_fd);
     setenv("FENGNI_READY_FD", number, 1);
     unsetenv("NOTIFY_SOCKET"); /* the supervisor speaks to systemd */
+    if (part->folder && chdir(part->folder)) _exit(126);
     if (part->uid && fn_process_become(part->uid, part->gid) != FN_OK) _exit(126);
     /* Changing the uid cleared the signal of the parent's death, which may have come meanwhile. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
