@@ -155,7 +155,6 @@ static fn_err prepare(struct fn_device *d)
     FN_TRY(folders(d));
     FN_TRY(fn_device_random_open());
     FN_TRY(fn_life_key_file(d));
-    FN_TRY(become(d));
     FN_TRY(fn_rng_fill(fn_device_rng(), random, sizeof random));
     fn_uuid_from_random(&d->boot, random);
     if (!d->options.threads) {
@@ -182,7 +181,9 @@ static fn_err run(struct fn_device *d, int signals)
     int lock = -1;
     FN_TRY(prepare(d));
     FN_TRY(take_directory(d, &lock));
+    /* Sockets may stand in a directory of root's: they are made before the uid changes. */
     FN_TRY(fn_server_open(d));
+    FN_TRY(become(d));
     FN_TRY(fn_confine(d));
     fn_err err = open_life(d);
     if (err == FN_E_CRYPTO_SELF_TEST || err == FN_E_RANDOM_SOURCE) {
