@@ -591,7 +591,7 @@ static void full_and_read_only_disk(void **state)
     size_t committed = 0;
     fill(w, 300);
     reopen(w, false);
-    assert_int_equal(fn_store_run(w->store, "PRAGMA max_page_count = 120"), FN_OK);
+    assert_int_equal(fn_store_run(w->store, "PRAGMA max_page_count = 40"), FN_OK);
     assert_int_equal(write_rows(w, 301, 5000, &committed), FN_E_DISK_FULL);
     assert_int_equal(committed % 256, 0);
     assert_int_equal(fn_store_run(w->store, "PRAGMA max_page_count = 1000000"), FN_OK);
