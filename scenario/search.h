@@ -2,6 +2,7 @@
 #ifndef SCENARIO_SEARCH_H
 #define SCENARIO_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,13 @@ void search_free(struct search *s);
 int search_add(struct search *s, const char *value);
 /* After the last value. */
 int search_prepare(struct search *s);
+
+/* Text that is stored in clear on purpose (a column the user left clear): values that stand in it are no
+ * longer looked for. Returns how many values that took out. */
+uint64_t search_leave_out(struct search *s, const char *text);
+
+/* Whether this value is still looked for and long enough to be told from chance. */
+bool search_looks_for(struct search *s, const char *value);
 
 struct search_result {
     uint64_t files, bytes;

@@ -1,7 +1,7 @@
-/* Inside of fengni-backend: the device protocol over a vendor's SDF library. One thread for each connection, because the library's
- * calls block; one vendor session for each session of the protocol. What the library lacks is made of what it has where that
- * keeps keys in the vendor's device (stored keys wrapped under its KEK, anchors in a sealed store of our own), and refused with
- * FN_E_DEVICE_CANNOT otherwise. */
+/* Inside of fengni-backend: the device protocol over a vendor's SDF library. One thread for each connection,
+ * because the library's calls block; one vendor session for each session of the protocol. What the library
+ * lacks is made of what it has where that keeps keys in the vendor's device (stored keys wrapped under its
+ * KEK, anchors in a sealed store of our own), and refused with FN_E_DEVICE_CANNOT otherwise. */
 #ifndef FN_BACKEND_BACKEND_H
 #define FN_BACKEND_BACKEND_H
 
@@ -20,10 +20,10 @@ struct fn_backend_client {
 struct fn_backend_options {
     const char *library, *socket, *directory;
     const struct fn_profile *profile;
-    uint32_t kek;           /* index of the KEK that wraps stored keys */
-    uint32_t sign;          /* index of the key pair that signs anchors and statements; 0: none */
-    const char *password;   /* file with its access password; NULL: none is needed */
-    bool test_tenant;       /* clear keys may enter */
+    uint32_t kek;         /* index of the KEK that wraps stored keys */
+    uint32_t sign;        /* index of the key pair that signs anchors and statements; 0: none */
+    const char *password; /* file with its access password; NULL: none is needed */
+    bool test_tenant;     /* clear keys may enter */
     struct fn_backend_client clients[FN_BACKEND_CLIENTS];
     size_t clients_count;
 };
@@ -65,8 +65,8 @@ struct fn_named {
     enum fn_key_ref kind;
     uint32_t index, algorithm, version, usage, key_class;
     uint8_t half;
-    void *vendor;       /* handle of a symmetric key */
-    uint8_t point[64];  /* of an external SM2 key */
+    void *vendor;      /* handle of a symmetric key */
+    uint8_t point[64]; /* of an external SM2 key */
     struct fn_bytes external;
 };
 
@@ -76,14 +76,15 @@ fn_err fn_backend_session_open(struct fn_backend *b, const struct fn_backend_cli
 void fn_backend_session_close(struct fn_backend_session *s);
 fn_err fn_backend_hold(struct fn_backend_session *s, void *vendor, bool agreement, uint64_t *handle);
 /* The held one and the place it hangs at; FN_E_KEY_HANDLE. */
-fn_err fn_backend_held(struct fn_backend_session *s, uint64_t handle, bool agreement, struct fn_held_key ***place);
+fn_err fn_backend_held(struct fn_backend_session *s, uint64_t handle, bool agreement,
+                       struct fn_held_key ***place);
 void fn_backend_drop(struct fn_backend_session *s, struct fn_held_key **place, bool destroy);
 /* usage: the bit that a stored key must have. */
 fn_err fn_backend_key(struct fn_backend_session *s, struct fn_bytes reference, uint32_t usage, bool protects,
                       struct fn_named *named);
 /* The same for work with a symmetric key: named->vendor is set. */
-fn_err fn_backend_symmetric(struct fn_backend_session *s, struct fn_bytes reference, uint32_t usage, bool protects,
-                            struct fn_named *named);
+fn_err fn_backend_symmetric(struct fn_backend_session *s, struct fn_bytes reference, uint32_t usage,
+                            bool protects, struct fn_named *named);
 fn_err fn_backend_random(struct fn_backend_session *s, void *out, size_t n);
 
 /* ---- stored keys (stored.c) ---- */
@@ -101,7 +102,8 @@ struct fn_stored {
     struct fn_stored_version versions[FN_STORED_VERSIONS + 1]; /* from 1 */
 };
 /* `storage` holds what the views point to. FN_E_KEY_NOT_FOUND, FN_E_KEY_OWNER. */
-fn_err fn_backend_stored(struct fn_backend_session *s, const struct fn_uuid *uuid, struct fn_stored *stored, struct fn_buf *storage);
+fn_err fn_backend_stored(struct fn_backend_session *s, const struct fn_uuid *uuid, struct fn_stored *stored,
+                         struct fn_buf *storage);
 
 /* ---- operations ---- */
 typedef fn_err fn_backend_run(struct fn_backend_session *s, struct fn_item *item);
@@ -180,7 +182,8 @@ FN_RUN(anchor_list);
 /* ---- server ---- */
 fn_err fn_backend_open(struct fn_backend *b, const struct fn_backend_options *options);
 void fn_backend_close(struct fn_backend *b);
-fn_err fn_backend_serve(struct fn_backend *b);
+/* Until SIGTERM or SIGINT arrives at `signals` (fn_signals_open, called before any thread was made). */
+fn_err fn_backend_serve(struct fn_backend *b, int signals);
 
 /* ---- probe (probe.c) ---- */
 struct fn_probe_options {

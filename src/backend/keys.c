@@ -14,7 +14,8 @@ fn_err fn_backend_session_open(struct fn_backend *b, const struct fn_backend_cli
     s->backend = b;
     s->who = who;
     s->id = id;
-    fn_err err = fn_vendor_error(FN_VENDOR(&b->vendor, SDF_OpenSession)(b->vendor.device, &s->vendor), "SDF_OpenSession");
+    fn_err err = fn_vendor_error(FN_VENDOR(&b->vendor, SDF_OpenSession)(b->vendor.device, &s->vendor),
+                                 "SDF_OpenSession");
     if (err != FN_OK) {
         free(s);
         return err;
@@ -55,7 +56,8 @@ fn_err fn_backend_hold(struct fn_backend_session *s, void *vendor, bool agreemen
     return hold(s, (struct fn_held_key){.handle = *handle, .vendor = vendor, .agreement = agreement});
 }
 
-fn_err fn_backend_held(struct fn_backend_session *s, uint64_t handle, bool agreement, struct fn_held_key ***place)
+fn_err fn_backend_held(struct fn_backend_session *s, uint64_t handle, bool agreement,
+                       struct fn_held_key ***place)
 {
     for (struct fn_held_key **k = &s->keys; *k; k = &(*k)->next)
         if (handle && (*k)->handle == handle && (*k)->agreement == agreement) {
@@ -76,7 +78,8 @@ void fn_backend_drop(struct fn_backend_session *s, struct fn_held_key **place, b
 
 /* Stored keys: unwrapped into the vendor's session once, found again by uuid and version. */
 
-static fn_err bring_in(struct fn_backend_session *s, const struct fn_stored *k, uint32_t version, void **vendor)
+static fn_err bring_in(struct fn_backend_session *s, const struct fn_stored *k, uint32_t version,
+                       void **vendor)
 {
     const struct fn_vendor *v = &s->backend->vendor;
     struct fn_bytes wrapped = k->versions[version].wrapped;
@@ -87,9 +90,11 @@ static fn_err bring_in(struct fn_backend_session *s, const struct fn_stored *k, 
             if ((*p)->handle == 0) last = p;
         fn_backend_drop(s, last, true);
     }
-    if (!fn_vendor_has(v, FN_AT_SDF_ImportKeyWithKEK)) return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_ImportKeyWithKEK");
+    if (!fn_vendor_has(v, FN_AT_SDF_ImportKeyWithKEK))
+        return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_ImportKeyWithKEK");
     int code = FN_VENDOR(v, SDF_ImportKeyWithKEK)(s->vendor, algorithm, s->backend->options.kek,
-                                                  (unsigned char *)(uintptr_t)wrapped.p, (unsigned)wrapped.n, vendor);
+                                                  (unsigned char *)(uintptr_t)wrapped.p, (unsigned)wrapped.n,
+                                                  vendor);
     FN_TRY(fn_vendor_error(code, "SDF_ImportKeyWithKEK"));
     FN_TRY(hold(s, (struct fn_held_key){.uuid = k->uuid, .version = version, .vendor = *vendor}));
     s->stored++;
@@ -97,7 +102,8 @@ static fn_err bring_in(struct fn_backend_session *s, const struct fn_stored *k, 
 }
 
 /* The record is read at each use: a key that another connection destroyed must not go on here. */
-static fn_err stored(struct fn_backend_session *s, struct fn_cur *c, uint32_t usage, bool protects, struct fn_named *named)
+static fn_err stored(struct fn_backend_session *s, struct fn_cur *c, uint32_t usage, bool protects,
+                     struct fn_named *named)
 {
     struct fn_buf storage FN_SCOPED_BUF = fn_buf_heap();
     struct fn_stored k;
@@ -110,10 +116,15 @@ static fn_err stored(struct fn_backend_session *s, struct fn_cur *c, uint32_t us
     if (version == 0) version = k.current;
     if (version > k.current) return FN_FAIL(FN_E_KEY_NOT_FOUND, "version %u of %u", version, k.current);
     if (k.versions[version].destroyed) return FN_FAIL(FN_E_KEY_DESTROYED, "version %u", version);
-    if (usage && !(k.usage & usage)) return FN_FAIL(FN_E_KEY_USAGE, "usage %x, the key has %x", usage, k.usage);
+    if (usage && !(k.usage & usage))
+        return FN_FAIL(FN_E_KEY_USAGE, "usage %x, the key has %x", usage, k.usage);
     enum fn_key_state state = version == k.current ? FN_KEY_ACTIVE : FN_KEY_DEACTIVATED;
     FN_TRY(fn_policy_ask(k.key_class, FN_POLICY_USE, state, FN_DOOR_APPLICATION, protects));
-    *named = (struct fn_named){.kind = FN_KEY_UUID, .version = version, .usage = k.usage, .key_class = k.key_class, .algorithm = k.alg};
+    *named = (struct fn_named){.kind = FN_KEY_UUID,
+                               .version = version,
+                               .usage = k.usage,
+                               .key_class = k.key_class,
+                               .algorithm = k.alg};
     for (struct fn_held_key *h = s->keys; h; h = h->next)
         if (h->handle == 0 && h->version == version && memcmp(h->uuid.b, uuid.b, 16) == 0) {
             named->vendor = h->vendor;
@@ -143,7 +154,8 @@ fn_err fn_backend_key(struct fn_backend_session *s, struct fn_bytes reference, u
     *named = (struct fn_named){0};
     FN_TRY(fn_cur_u8(&c, &kind));
     switch (kind) {
-    case FN_KEY_UUID: return stored(s, &c, usage, protects, named);
+    case FN_KEY_UUID:
+        return stored(s, &c, usage, protects, named);
     case FN_KEY_INDEX:
         named->kind = FN_KEY_INDEX;
         FN_TRY(fn_cur_u32(&c, &named->index));
@@ -156,22 +168,27 @@ fn_err fn_backend_key(struct fn_backend_session *s, struct fn_bytes reference, u
         named->kind = FN_KEY_HANDLE;
         named->vendor = (*place)->vendor;
         return FN_OK;
-    case FN_KEY_EXTERNAL: return external(&c, named);
-    case FN_KEY_SEALED: return FN_FAIL(FN_E_DEVICE_CANNOT, "sealed keys");
-    default: return FN_FAIL(FN_E_DEVICE_FRAME, "key reference of kind %u", kind);
+    case FN_KEY_EXTERNAL:
+        return external(&c, named);
+    case FN_KEY_SEALED:
+        return FN_FAIL(FN_E_DEVICE_CANNOT, "sealed keys");
+    default:
+        return FN_FAIL(FN_E_DEVICE_FRAME, "key reference of kind %u", kind);
     }
 }
 
-fn_err fn_backend_symmetric(struct fn_backend_session *s, struct fn_bytes reference, uint32_t usage, bool protects,
-                            struct fn_named *named)
+fn_err fn_backend_symmetric(struct fn_backend_session *s, struct fn_bytes reference, uint32_t usage,
+                            bool protects, struct fn_named *named)
 {
     const struct fn_vendor *v = &s->backend->vendor;
     FN_TRY(fn_backend_key(s, reference, usage, protects, named));
     if (named->vendor) return FN_OK;
     if (named->kind != FN_KEY_INDEX || named->half != FN_HALF_SYMMETRIC)
         return FN_FAIL(FN_E_KEY_ALGORITHM, "a symmetric key is wanted");
-    if (!fn_vendor_has(v, FN_AT_SDF_GetSymmKeyHandle)) return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_GetSymmKeyHandle");
-    FN_TRY(fn_vendor_error(FN_VENDOR(v, SDF_GetSymmKeyHandle)(s->vendor, named->index, &named->vendor), "SDF_GetSymmKeyHandle"));
+    if (!fn_vendor_has(v, FN_AT_SDF_GetSymmKeyHandle))
+        return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_GetSymmKeyHandle");
+    FN_TRY(fn_vendor_error(FN_VENDOR(v, SDF_GetSymmKeyHandle)(s->vendor, named->index, &named->vendor),
+                           "SDF_GetSymmKeyHandle"));
     uint64_t handle; /* held, so that it ends with the session; the number is not given out */
     return fn_backend_hold(s, named->vendor, false, &handle);
 }
@@ -179,9 +196,11 @@ fn_err fn_backend_symmetric(struct fn_backend_session *s, struct fn_bytes refere
 fn_err fn_backend_random(struct fn_backend_session *s, void *out, size_t n)
 {
     const struct fn_vendor *v = &s->backend->vendor;
-    if (!fn_vendor_has(v, FN_AT_SDF_GenerateRandom)) return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_GenerateRandom");
+    if (!fn_vendor_has(v, FN_AT_SDF_GenerateRandom))
+        return FN_FAIL(FN_E_DEVICE_CANNOT, "no SDF_GenerateRandom");
+    size_t most = v->profile->random_most ? v->profile->random_most : 2048;
     for (size_t done = 0; done < n;) {
-        size_t piece = n - done < 2048 ? n - done : 2048; /* what every library takes at once */
+        size_t piece = n - done < most ? n - done : most;
         int code = FN_VENDOR(v, SDF_GenerateRandom)(s->vendor, (unsigned)piece, (unsigned char *)out + done);
         FN_TRY(fn_vendor_error(code, "SDF_GenerateRandom"));
         done += piece;

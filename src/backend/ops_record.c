@@ -7,13 +7,15 @@
 #include "crypto/sm3/sm3.h"
 #include <string.h>
 
-#define V(s) (&(s)->backend->vendor)
-#define P(b) ((unsigned char *)(uintptr_t)(b).p)
+#define V(s)             (&(s)->backend->vendor)
+#define P(b)             ((unsigned char *)(uintptr_t)(b).p)
 #define ANCHOR_NAME_MOST 256u
 
 static fn_err need(struct fn_backend_session *s, enum fn_vendor_function f)
 {
-    return fn_vendor_has(V(s), f) ? FN_OK : FN_FAIL(FN_E_DEVICE_CANNOT, "the library has no %s", fn_vendor_names[f].name);
+    return fn_vendor_has(V(s), f)
+               ? FN_OK
+               : FN_FAIL(FN_E_DEVICE_CANNOT, "the library has no %s", fn_vendor_names[f].name);
 }
 
 FN_RUN(info)
@@ -23,8 +25,9 @@ FN_RUN(info)
     FN_TRY(need(s, FN_AT_SDF_GetDeviceInfo));
     FN_TRY(fn_vendor_error(FN_VENDOR(V(s), SDF_GetDeviceInfo)(s->vendor, &info), "SDF_GetDeviceInfo"));
     memcpy(out, &info, 72);
-    const unsigned numbers[] = {info.DeviceVersion,  info.StandardVersion, info.AsymAlgAbility[0], info.AsymAlgAbility[1],
-                                info.SymAlgAbility, info.HashAlgAbility,  info.BufferSize};
+    const unsigned numbers[] = {info.DeviceVersion,     info.StandardVersion, info.AsymAlgAbility[0],
+                                info.AsymAlgAbility[1], info.SymAlgAbility,   info.HashAlgAbility,
+                                info.BufferSize};
     for (size_t i = 0; i < FN_COUNT(numbers); i++) fn_put_be32(out + 72 + 4 * i, numbers[i]);
     return fn_buf_var(&item->out, out, sizeof out);
 }
@@ -76,7 +79,8 @@ FN_RUN(random)
 FN_RUN(file_create)
 {
     FN_TRY(need(s, FN_AT_SDF_CreateFile));
-    int code = FN_VENDOR(V(s), SDF_CreateFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n, (unsigned)item->f[1].n);
+    int code = FN_VENDOR(V(s), SDF_CreateFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n,
+                                               (unsigned)item->f[1].n);
     return fn_vendor_error(code, "SDF_CreateFile");
 }
 
@@ -88,7 +92,8 @@ FN_RUN(file_read)
     if (n > FN_DEVICE_FRAME_MOST - 4096) n = FN_DEVICE_FRAME_MOST - 4096;
     unsigned room = n;
     FN_TRY(fn_heap_array(&out, (size_t)n + 16, 1));
-    int code = FN_VENDOR(V(s), SDF_ReadFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n, (unsigned)item->f[1].n, &n, out);
+    int code = FN_VENDOR(V(s), SDF_ReadFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n,
+                                             (unsigned)item->f[1].n, &n, out);
     FN_TRY(fn_vendor_error(code, "SDF_ReadFile"));
     return n <= room ? fn_buf_var(&item->out, out, n) : FN_FAIL(FN_E_FORMAT, "%u bytes of %u", n, room);
 }
@@ -96,8 +101,9 @@ FN_RUN(file_read)
 FN_RUN(file_write)
 {
     FN_TRY(need(s, FN_AT_SDF_WriteFile));
-    int code = FN_VENDOR(V(s), SDF_WriteFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n, (unsigned)item->f[1].n,
-                                              (unsigned)item->f[2].b.n, P(item->f[2].b));
+    int code =
+        FN_VENDOR(V(s), SDF_WriteFile)(s->vendor, P(item->f[0].b), (unsigned)item->f[0].b.n,
+                                       (unsigned)item->f[1].n, (unsigned)item->f[2].b.n, P(item->f[2].b));
     return fn_vendor_error(code, "SDF_WriteFile");
 }
 
@@ -108,7 +114,8 @@ FN_RUN(file_delete)
     return fn_vendor_error(code, "SDF_DeleteFile");
 }
 
-/* Anchors: records of our store, signed by the vendor's device. u8 1 ‖ var tenant ‖ var owner ‖ var name ‖ u64 counter ‖ digest */
+/* Anchors: records of our store, signed by the vendor's device. u8 1 ‖ var tenant ‖ var owner ‖ var name ‖
+ * u64 counter ‖ digest */
 
 struct anchor {
     struct fn_bytes tenant, owner, name;
@@ -144,7 +151,8 @@ static fn_err anchor_name(struct fn_backend_session *s, struct fn_bytes text, st
 {
     size_t bad;
     struct fn_sm3 h;
-    if (text.n < 1 || text.n > ANCHOR_NAME_MOST || !fn_utf8_valid(text, &bad)) return FN_FAIL(FN_E_ARGUMENT, "anchor name");
+    if (text.n < 1 || text.n > ANCHOR_NAME_MOST || !fn_utf8_valid(text, &bad))
+        return FN_FAIL(FN_E_ARGUMENT, "anchor name");
     *name = (struct fn_record_name){.kind = FN_RECORD_ANCHOR, .n = 32};
     fn_sm3_init(&h);
     fn_sm3_update(&h, s->who->tenant, strlen(s->who->tenant) + 1);
@@ -153,7 +161,8 @@ static fn_err anchor_name(struct fn_backend_session *s, struct fn_bytes text, st
     return FN_OK;
 }
 
-static fn_err sign_anchor(struct fn_backend_session *s, const struct anchor *a, const uint8_t challenge[32], uint8_t signature[64])
+static fn_err sign_anchor(struct fn_backend_session *s, const struct anchor *a, const uint8_t challenge[32],
+                          uint8_t signature[64])
 {
     struct fn_buf statement FN_SCOPED_BUF = fn_buf_heap();
     FN_TRY(fn_buf_add(&statement, "fengni anchor 1", 16));
@@ -165,7 +174,8 @@ static fn_err sign_anchor(struct fn_backend_session *s, const struct anchor *a, 
     return fn_backend_sign(s->backend, fn_buf_view(&statement), signature);
 }
 
-static fn_err load_anchor(struct fn_backend_session *s, const struct fn_record_name *name, struct anchor *a, struct fn_buf *storage)
+static fn_err load_anchor(struct fn_backend_session *s, const struct fn_record_name *name, struct anchor *a,
+                          struct fn_buf *storage)
 {
     fn_err err = fn_device_store_get(s->backend->store, name, storage);
     if (err == FN_E_NOT_FOUND) return FN_FAIL(FN_E_NOT_FOUND, "no such anchor");
@@ -186,8 +196,9 @@ FN_RUN(anchor_set)
     if (err == FN_OK && !fn_bytes_equal(a.owner, fn_bytes(s->who->application, strlen(s->who->application))))
         return FN_FAIL(FN_E_ANCHOR_OWNER, "owner %.*s", (int)a.owner.n, a.owner.p);
     if (item->f[1].n != a.counter || item->f[2].n <= a.counter)
-        return FN_FAIL(FN_E_ANCHOR_OLD, "counter is %llu, expected %llu, new %llu", (unsigned long long)a.counter,
-                       (unsigned long long)item->f[1].n, (unsigned long long)item->f[2].n);
+        return FN_FAIL(FN_E_ANCHOR_OLD, "counter is %llu, expected %llu, new %llu",
+                       (unsigned long long)a.counter, (unsigned long long)item->f[1].n,
+                       (unsigned long long)item->f[2].n);
     a.tenant = fn_bytes(s->who->tenant, strlen(s->who->tenant));
     a.owner = fn_bytes(s->who->application, strlen(s->who->application));
     a.name = item->f[0].b;

@@ -42,8 +42,14 @@ static fn_err change(const struct fn_record_name *name, bool remove, struct fn_b
     return FN_OK;
 }
 
-fn_err fn_backend_put(const struct fn_record_name *name, struct fn_bytes value) { return change(name, false, value); }
-fn_err fn_backend_remove(const struct fn_record_name *name) { return change(name, true, fn_bytes(NULL, 0)); }
+fn_err fn_backend_put(const struct fn_record_name *name, struct fn_bytes value)
+{
+    return change(name, false, value);
+}
+fn_err fn_backend_remove(const struct fn_record_name *name)
+{
+    return change(name, true, fn_bytes(NULL, 0));
+}
 
 static void forget_changes(void)
 {
@@ -54,7 +60,8 @@ static void forget_changes(void)
 
 /* Remembered results of state-changing requests: time ‖ operation ‖ item */
 
-static void request_name(struct fn_record_name *name, const struct fn_backend_client *who, const uint8_t id[16])
+static void request_name(struct fn_record_name *name, const struct fn_backend_client *who,
+                         const uint8_t id[16])
 {
     struct fn_sm3 h;
     uint8_t digest[32];
@@ -67,14 +74,16 @@ static void request_name(struct fn_record_name *name, const struct fn_backend_cl
     memcpy(name->b + 16, id, 16);
 }
 
-static fn_err recall(struct fn_backend *b, const struct fn_record_name *name, uint16_t operation, struct fn_buf *out, bool *known)
+static fn_err recall(struct fn_backend *b, const struct fn_record_name *name, uint16_t operation,
+                     struct fn_buf *out, bool *known)
 {
     struct fn_buf value FN_SCOPED_BUF = fn_buf_heap();
     fn_err err = fn_device_store_get(b->store, name, &value);
     *known = err == FN_OK;
     if (err == FN_E_NOT_FOUND) return FN_OK;
     FN_TRY(err);
-    if (value.n < 10 || fn_get_be16(value.p + 8) != operation) return FN_FAIL(FN_E_ARGUMENT, "this request id was used for another operation");
+    if (value.n < 10 || fn_get_be16(value.p + 8) != operation)
+        return FN_FAIL(FN_E_ARGUMENT, "this request id was used for another operation");
     return fn_buf_add(out, value.p + 10, value.n - 10);
 }
 
@@ -87,7 +96,8 @@ static fn_err remember(const struct fn_record_name *name, uint16_t operation, co
     return fn_backend_put(name, fn_buf_view(&value));
 }
 
-static fn_err run_change(struct fn_backend_session *s, const struct fn_backend_operation *o, const uint8_t id[16], struct fn_item *item)
+static fn_err run_change(struct fn_backend_session *s, const struct fn_backend_operation *o,
+                         const uint8_t id[16], struct fn_item *item)
 {
     struct fn_backend *b = s->backend;
     struct fn_record_name name;
@@ -98,19 +108,22 @@ static fn_err run_change(struct fn_backend_session *s, const struct fn_backend_o
     if (err == FN_OK && !known) {
         err = o->run(s, item);
         if (err == FN_OK) err = remember(&name, o->operation, &item->out);
-        if (err == FN_OK) err = fn_device_store_commit(b->store, fn_backend_changes.list, fn_backend_changes.count);
+        if (err == FN_OK)
+            err = fn_device_store_commit(b->store, fn_backend_changes.list, fn_backend_changes.count);
     }
     pthread_mutex_unlock(&b->change);
     forget_changes();
     return err;
 }
 
-static fn_err run_item(struct fn_backend_session *s, const struct fn_operation *op, const uint8_t id[16], struct fn_item *item)
+static fn_err run_item(struct fn_backend_session *s, const struct fn_operation *op, const uint8_t id[16],
+                       struct fn_item *item)
 {
     const struct fn_backend_operation *o = fn_backend_operation(op->number);
     struct fn_vendor *v = &s->backend->vendor;
     if (!o || strcmp(fn_backend_level(s->backend, op->number), "no") == 0) {
-        if (op->number == FN_OP_SESSION_KEY_CLEAR_IN) return FN_FAIL(FN_E_CLEAR_KEY, "tenant %s", s->who->tenant);
+        if (op->number == FN_OP_SESSION_KEY_CLEAR_IN)
+            return FN_FAIL(FN_E_CLEAR_KEY, "tenant %s", s->who->tenant);
         return FN_FAIL(FN_E_DEVICE_CANNOT, "%s", op->name);
     }
     if (v->profile->serial) pthread_mutex_lock(&v->lock);
@@ -123,7 +136,8 @@ static fn_err run_item(struct fn_backend_session *s, const struct fn_operation *
 
 static fn_err open_session(struct connection *c, uint32_t id, struct fn_backend_session **session)
 {
-    if (c->count >= SESSIONS_MOST) return FN_FAIL(FN_E_TOO_LARGE, "%u sessions on this connection", SESSIONS_MOST);
+    if (c->count >= SESSIONS_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "%u sessions on this connection", SESSIONS_MOST);
     FN_TRY(fn_backend_session_open(c->backend, c->who, id, session));
     (*session)->next = c->sessions;
     c->sessions = *session;
@@ -160,12 +174,13 @@ static fn_err hello(struct connection *c, struct fn_buf *out)
     return fn_buf_var(out, c->who->application, strlen(c->who->application));
 }
 
-static fn_err run_one(struct connection *c, struct fn_backend_session *s, const struct fn_operation *op, const struct fn_frame *f,
-                      struct fn_item *item)
+static fn_err run_one(struct connection *c, struct fn_backend_session *s, const struct fn_operation *op,
+                      const struct fn_frame *f, struct fn_item *item)
 {
     struct fn_backend_session *made;
     switch (op->number) {
-    case FN_OP_HELLO: return hello(c, &item->out);
+    case FN_OP_HELLO:
+        return hello(c, &item->out);
     case FN_OP_SESSION_OPEN:
         FN_TRY(open_session(c, ++c->serial, &made));
         return fn_buf_u32(&item->out, made->id);
@@ -173,7 +188,8 @@ static fn_err run_one(struct connection *c, struct fn_backend_session *s, const 
         if (s->id == 0) return FN_FAIL(FN_E_ARGUMENT, "session 0 is the connection's own");
         close_session(c, s);
         return FN_OK;
-    default: return run_item(s, op, f->id, item);
+    default:
+        return run_item(s, op, f->id, item);
     }
 }
 
@@ -212,8 +228,8 @@ static fn_err flush(struct connection *c)
     return FN_OK;
 }
 
-static fn_err run_items(struct connection *c, struct fn_backend_session *s, const struct fn_operation *op, const struct fn_frame *f,
-                        struct fn_item *items)
+static fn_err run_items(struct connection *c, struct fn_backend_session *s, const struct fn_operation *op,
+                        const struct fn_frame *f, struct fn_item *items)
 {
     FN_TRY(head(c, f, f->count, FN_OK));
     for (size_t i = 0; i < f->count; i++) {
@@ -228,7 +244,8 @@ static fn_err run_items(struct connection *c, struct fn_backend_session *s, cons
         if (items[i].out.n) fn_wipe(items[i].out.p, items[i].out.n);
         fn_buf_free(&items[i].out);
         FN_TRY(put);
-        if (c->out.n > FN_DEVICE_RESPONSE_MOST) return refuse(c, f, FN_FAIL(FN_E_TOO_LARGE, "the answer is too large; split the request"));
+        if (c->out.n > FN_DEVICE_RESPONSE_MOST)
+            return refuse(c, f, FN_FAIL(FN_E_TOO_LARGE, "the answer is too large; split the request"));
     }
     return FN_OK;
 }
@@ -240,7 +257,8 @@ static fn_err request(struct connection *c, const struct fn_frame *f)
     struct fn_backend_session *s = NULL;
     struct fn_item *items FN_SCOPED_HEAP = NULL;
     fn_err err = FN_OK;
-    if (!op || op->flags & FN_OPF_MANAGEMENT) err = FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
+    if (!op || op->flags & FN_OPF_MANAGEMENT)
+        err = FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
     else if (f->count < 1 || f->count > FN_DEVICE_VECTOR_MOST || (op->flags & FN_OPF_SINGLE && f->count != 1))
         err = FN_FAIL(FN_E_DEVICE_VECTOR, "%u items", f->count);
     if (err == FN_OK) err = find_session(c, f->session, &s);
@@ -324,7 +342,8 @@ static void accept_one(struct fn_backend *b, int listener)
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) return;
     struct connection *c = calloc(1, sizeof *c);
-    const struct fn_backend_client *who = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? client_of(b, peer.uid) : NULL;
+    const struct fn_backend_client *who =
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? client_of(b, peer.uid) : NULL;
     if (!c || !who) {
         free(c);
         close(fd);
@@ -355,10 +374,9 @@ static fn_err listen_at(const char *path, int *out)
     return FN_OK;
 }
 
-fn_err fn_backend_serve(struct fn_backend *b)
+fn_err fn_backend_serve(struct fn_backend *b, int signals)
 {
-    int listener FN_SCOPED_FD = -1, signals FN_SCOPED_FD = -1;
-    FN_TRY(fn_signals_open(&signals));
+    int listener FN_SCOPED_FD = -1;
     FN_TRY(listen_at(b->options.socket, &listener));
     fn_ready();
     for (;;) {

@@ -1,5 +1,5 @@
-/* Stored symmetric keys: wrapped under the vendor's KEK, kept in the backend's sealed store. The vendor's device alone ever
- * holds them in clear. */
+/* Stored symmetric keys: wrapped under the vendor's KEK, kept in the backend's sealed store. The vendor's
+ * device alone ever holds them in clear. */
 #include "backend/backend.h"
 
 #include "base/sys/heap.h"
@@ -63,7 +63,8 @@ static fn_err read_stored(struct fn_bytes value, struct fn_stored *k)
     FN_TRY(fn_cur_var(&c, TEXT_MOST, &k->label));
     FN_TRY(fn_cur_var(&c, TEXT_MOST, &k->applications));
     FN_TRY(fn_cur_u32(&c, &k->current));
-    if (k->current < 1 || k->current > FN_STORED_VERSIONS) return FN_FAIL(FN_E_CORRUPT, "key record of %u versions", k->current);
+    if (k->current < 1 || k->current > FN_STORED_VERSIONS)
+        return FN_FAIL(FN_E_CORRUPT, "key record of %u versions", k->current);
     for (uint32_t i = 1; i <= k->current; i++) {
         FN_TRY(fn_cur_u8(&c, &destroyed));
         FN_TRY(fn_cur_var(&c, TEXT_MOST, &k->versions[i].wrapped));
@@ -72,7 +73,10 @@ static fn_err read_stored(struct fn_bytes value, struct fn_stored *k)
     return fn_cur_end(&c);
 }
 
-static bool is(struct fn_bytes text, const char *other) { return fn_bytes_equal(text, fn_bytes(other, strlen(other))); }
+static bool is(struct fn_bytes text, const char *other)
+{
+    return fn_bytes_equal(text, fn_bytes(other, strlen(other)));
+}
 
 static bool listed(struct fn_bytes list, const char *application)
 {
@@ -86,7 +90,8 @@ static bool listed(struct fn_bytes list, const char *application)
     return false;
 }
 
-fn_err fn_backend_stored(struct fn_backend_session *s, const struct fn_uuid *uuid, struct fn_stored *k, struct fn_buf *storage)
+fn_err fn_backend_stored(struct fn_backend_session *s, const struct fn_uuid *uuid, struct fn_stored *k,
+                         struct fn_buf *storage)
 {
     struct fn_record_name name;
     name_uuid(&name, FN_RECORD_KEY_HEAD, uuid);
@@ -108,8 +113,8 @@ static fn_err make_wrapped(struct fn_backend_session *s, uint16_t alg, uint8_t o
     unsigned algorithm = fn_vendor_algorithm(v, v->profile->wrap == FN_WRAP_ECB ? SGD_SM4_ECB : SGD_SM4_CBC);
     void *key = NULL;
     *n = 256;
-    int code = FN_VENDOR(v, SDF_GenerateKeyWithKEK)(s->vendor, alg == FN_ALG_SM4 ? 128 : 256, algorithm, s->backend->options.kek, out,
-                                                    n, &key);
+    int code = FN_VENDOR(v, SDF_GenerateKeyWithKEK)(s->vendor, alg == FN_ALG_SM4 ? 128 : 256, algorithm,
+                                                    s->backend->options.kek, out, n, &key);
     FN_TRY(fn_vendor_error(code, "SDF_GenerateKeyWithKEK"));
     FN_VENDOR(v, SDF_DestroyKey)(s->vendor, key);
     return *n <= 256 ? FN_OK : FN_FAIL(FN_E_FORMAT, "wrapped key of %u bytes", *n);
@@ -130,14 +135,19 @@ static fn_err check_new(const struct fn_item *item)
     size_t bad;
     if (alg != FN_ALG_SM4 && alg != FN_ALG_HMAC_SM3)
         return FN_FAIL(FN_E_DEVICE_CANNOT, "key pairs are made with the maker's own management tool");
-    if (item->f[3].b.n > 64 || item->f[4].b.n > TEXT_MOST) return FN_FAIL(FN_E_TOO_LARGE, "label or list of applications");
-    if (!fn_utf8_valid(item->f[3].b, &bad) || !fn_utf8_valid(item->f[4].b, &bad)) return FN_FAIL(FN_E_ENCODING, "label");
+    if (item->f[3].b.n > 64 || item->f[4].b.n > TEXT_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "label or list of applications");
+    if (!fn_utf8_valid(item->f[3].b, &bad) || !fn_utf8_valid(item->f[4].b, &bad))
+        return FN_FAIL(FN_E_ENCODING, "label");
     uint64_t most = alg == FN_ALG_SM4 ? FN_USE_ENCRYPT | FN_USE_DECRYPT | FN_USE_MAC : FN_USE_MAC;
     if (item->f[0].n == FN_CLASS_DATA_ENC) most &= FN_USE_ENCRYPT | FN_USE_DECRYPT;
     if (item->f[0].n == FN_CLASS_MAC) most &= FN_USE_MAC;
-    if (item->f[0].n == FN_CLASS_KEK) return FN_FAIL(FN_E_DEVICE_CANNOT, "KEKs are made with the maker's own management tool");
-    if (!item->f[2].n || item->f[2].n & ~most) return FN_FAIL(FN_E_KEY_USAGE, "usage %x within %x", (unsigned)item->f[2].n, (unsigned)most);
-    return fn_policy_ask((enum fn_key_class)item->f[0].n, FN_POLICY_GENERATE, FN_KEY_PRE_ACTIVE, FN_DOOR_APPLICATION, true);
+    if (item->f[0].n == FN_CLASS_KEK)
+        return FN_FAIL(FN_E_DEVICE_CANNOT, "KEKs are made with the maker's own management tool");
+    if (!item->f[2].n || item->f[2].n & ~most)
+        return FN_FAIL(FN_E_KEY_USAGE, "usage %x within %x", (unsigned)item->f[2].n, (unsigned)most);
+    return fn_policy_ask((enum fn_key_class)item->f[0].n, FN_POLICY_GENERATE, FN_KEY_PRE_ACTIVE,
+                         FN_DOOR_APPLICATION, true);
 }
 
 FN_RUN(key_new)
@@ -172,12 +182,14 @@ FN_RUN(key_new)
     return fn_buf_u32(&item->out, 0);
 }
 
-static fn_err owned(struct fn_backend_session *s, const struct fn_item *item, struct fn_stored *k, struct fn_buf *storage)
+static fn_err owned(struct fn_backend_session *s, const struct fn_item *item, struct fn_stored *k,
+                    struct fn_buf *storage)
 {
     struct fn_uuid uuid;
     memcpy(uuid.b, item->f[0].b.p, 16);
     FN_TRY(fn_backend_stored(s, &uuid, k, storage));
-    if (!is(k->owner, s->who->application)) return FN_FAIL(FN_E_KEY_OWNER, "owner %.*s", (int)k->owner.n, k->owner.p);
+    if (!is(k->owner, s->who->application))
+        return FN_FAIL(FN_E_KEY_OWNER, "owner %.*s", (int)k->owner.n, k->owner.p);
     return FN_OK;
 }
 
@@ -306,7 +318,8 @@ FN_RUN(key_list)
     memcpy(after.b, item->f[0].b.p, 16);
     name_uuid(&name, FN_RECORD_KEY_HEAD, &after);
     FN_TRY(fn_buf_u8(&json, '['));
-    fn_err err = fn_device_store_each(s->backend->store, FN_RECORD_KEY_HEAD, memcmp(after.b, zero, 16) ? &name : NULL, list_one, &l);
+    fn_err err = fn_device_store_each(s->backend->store, FN_RECORD_KEY_HEAD,
+                                      memcmp(after.b, zero, 16) ? &name : NULL, list_one, &l);
     if (err != FN_OK && err != FN_E_CANCELLED) return err;
     FN_TRY(fn_buf_u8(&json, ']'));
     return fn_buf_var(&item->out, json.p, json.n);

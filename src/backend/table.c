@@ -3,8 +3,14 @@
 
 #define N(name) FN_AT_SDF_##name
 /* Operations the library has a function for, and those made of other things. */
-#define NATIVE(op, run, ...) {FN_OP_##op, fn_backend_run_##run, false, {__VA_ARGS__}, sizeof((unsigned char[]){__VA_ARGS__})}
-#define EMULATED(op, run, ...) {FN_OP_##op, fn_backend_run_##run, true, {__VA_ARGS__}, sizeof((unsigned char[]){__VA_ARGS__})}
+#define NATIVE(op, run, ...)                                                                                 \
+    {                                                                                                        \
+        FN_OP_##op, fn_backend_run_##run, false, {__VA_ARGS__}, sizeof((unsigned char[]){__VA_ARGS__})       \
+    }
+#define EMULATED(op, run, ...)                                                                               \
+    {                                                                                                        \
+        FN_OP_##op, fn_backend_run_##run, true, {__VA_ARGS__}, sizeof((unsigned char[]){__VA_ARGS__})        \
+    }
 
 static const struct fn_backend_operation operations[] = {
     NATIVE(INFO, info, N(GetDeviceInfo)),
@@ -69,7 +75,8 @@ static bool signs(uint16_t operation)
 
 const char *fn_backend_level(const struct fn_backend *b, uint16_t operation)
 {
-    if (operation == FN_OP_HELLO || operation == FN_OP_SESSION_OPEN || operation == FN_OP_SESSION_CLOSE) return "native";
+    if (operation == FN_OP_HELLO || operation == FN_OP_SESSION_OPEN || operation == FN_OP_SESSION_CLOSE)
+        return "native";
     const struct fn_backend_operation *o = fn_backend_operation(operation);
     if (!o) return "no";
     for (unsigned i = 0; i < o->needs_count; i++)

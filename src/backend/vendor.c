@@ -19,14 +19,18 @@ fn_err fn_vendor_load(struct fn_vendor *v, const char *path, const struct fn_pro
         return FN_FAIL(FN_E_NOT_FOUND, "%s", why ? why : path);
     }
     for (size_t i = 0; i < FN_VENDOR_COUNT; i++) v->functions[i] = dlsym(v->library, fn_vendor_names[i].name);
-    static const enum fn_vendor_function needed[] = {FN_AT_SDF_OpenDevice, FN_AT_SDF_CloseDevice, FN_AT_SDF_OpenSession,
-                                                     FN_AT_SDF_CloseSession};
+    static const enum fn_vendor_function needed[] = {FN_AT_SDF_OpenDevice, FN_AT_SDF_CloseDevice,
+                                                     FN_AT_SDF_OpenSession, FN_AT_SDF_CloseSession};
     for (size_t i = 0; i < FN_COUNT(needed); i++)
-        if (!v->functions[needed[i]]) return FN_FAIL(FN_E_FORMAT, "%s has no %s", path, fn_vendor_names[needed[i]].name);
+        if (!v->functions[needed[i]])
+            return FN_FAIL(FN_E_FORMAT, "%s has no %s", path, fn_vendor_names[needed[i]].name);
     return FN_OK;
 }
 
-fn_err fn_vendor_open(struct fn_vendor *v) { return fn_vendor_error(FN_VENDOR(v, SDF_OpenDevice)(&v->device), "SDF_OpenDevice"); }
+fn_err fn_vendor_open(struct fn_vendor *v)
+{
+    return fn_vendor_error(FN_VENDOR(v, SDF_OpenDevice)(&v->device), "SDF_OpenDevice");
+}
 
 void fn_vendor_close(struct fn_vendor *v)
 {
@@ -40,14 +44,30 @@ static const struct {
     int from;
     fn_err to;
 } errors[] = {
-    {SDR_NOTSUPPORT, FN_E_DEVICE_CANNOT},      {SDR_COMMFAIL, FN_E_DEVICE_LOST},          {SDR_HARDFAIL, FN_E_DEVICE_EXCEPTION},
-    {SDR_OPENDEVICE, FN_E_DEVICE_STATE},       {SDR_OPENSESSION, FN_E_DEVICE_BUSY},       {SDR_PARDENY, FN_E_KEY_RIGHT},
-    {SDR_KEYNOTEXIST, FN_E_KEY_NOT_FOUND},     {SDR_ALGNOTSUPPORT, FN_E_DEVICE_CANNOT},   {SDR_ALGMODNOTSUPPORT, FN_E_DEVICE_CANNOT},
-    {SDR_VERIFYERR, FN_E_SIGNATURE},           {SDR_STEPERR, FN_E_DEVICE_STEP},           {SDR_FILESIZEERR, FN_E_FILE_SIZE},
-    {SDR_FILENOEXIST, FN_E_NOT_FOUND},         {SDR_FILEOFSERR, FN_E_FILE_OFFSET},        {SDR_KEYTYPEERR, FN_E_KEY_ALGORITHM},
-    {SDR_KEYERR, FN_E_KEY_BLOB},               {SDR_ENCDATAERR, FN_E_SM2_CIPHERTEXT},     {SDR_RANDERR, FN_E_RANDOM_SOURCE},
-    {SDR_PRKRERR, FN_E_KEY_PASSWORD},          {SDR_MACERR, FN_E_TAG},                    {SDR_FILEEXISTS, FN_E_EXISTS},
-    {SDR_FILEWERR, FN_E_IO},                   {SDR_NOBUFFER, FN_E_NO_MEMORY},            {SDR_INARGERR, FN_E_ARGUMENT},
+    {SDR_NOTSUPPORT, FN_E_DEVICE_CANNOT},
+    {SDR_COMMFAIL, FN_E_DEVICE_LOST},
+    {SDR_HARDFAIL, FN_E_DEVICE_EXCEPTION},
+    {SDR_OPENDEVICE, FN_E_DEVICE_STATE},
+    {SDR_OPENSESSION, FN_E_DEVICE_BUSY},
+    {SDR_PARDENY, FN_E_KEY_RIGHT},
+    {SDR_KEYNOTEXIST, FN_E_KEY_NOT_FOUND},
+    {SDR_ALGNOTSUPPORT, FN_E_DEVICE_CANNOT},
+    {SDR_ALGMODNOTSUPPORT, FN_E_DEVICE_CANNOT},
+    {SDR_VERIFYERR, FN_E_SIGNATURE},
+    {SDR_STEPERR, FN_E_DEVICE_STEP},
+    {SDR_FILESIZEERR, FN_E_FILE_SIZE},
+    {SDR_FILENOEXIST, FN_E_NOT_FOUND},
+    {SDR_FILEOFSERR, FN_E_FILE_OFFSET},
+    {SDR_KEYTYPEERR, FN_E_KEY_ALGORITHM},
+    {SDR_KEYERR, FN_E_KEY_BLOB},
+    {SDR_ENCDATAERR, FN_E_SM2_CIPHERTEXT},
+    {SDR_RANDERR, FN_E_RANDOM_SOURCE},
+    {SDR_PRKRERR, FN_E_KEY_PASSWORD},
+    {SDR_MACERR, FN_E_TAG},
+    {SDR_FILEEXISTS, FN_E_EXISTS},
+    {SDR_FILEWERR, FN_E_IO},
+    {SDR_NOBUFFER, FN_E_NO_MEMORY},
+    {SDR_INARGERR, FN_E_ARGUMENT},
     {SDR_OUTARGERR, FN_E_ARGUMENT},
 };
 
@@ -63,10 +83,14 @@ unsigned fn_vendor_algorithm(const struct fn_vendor *v, unsigned algorithm)
 {
     if (v->profile->numbers == FN_NUMBERS_GM) return algorithm;
     switch (algorithm) {
-    case SGD_SM2_1: return 0x00020100;
-    case SGD_SM2_2: return 0x00020200;
-    case SGD_SM2_3: return 0x00020400;
-    default: return (algorithm & 0xffffff00) == 0x0400 ? 0x2000 | (algorithm & 0xff) : algorithm;
+    case SGD_SM2_1:
+        return 0x00020100;
+    case SGD_SM2_2:
+        return 0x00020200;
+    case SGD_SM2_3:
+        return 0x00020400;
+    default:
+        return (algorithm & 0xffffff00) == 0x0400 ? 0x2000 | (algorithm & 0xff) : algorithm;
     }
 }
 
@@ -81,7 +105,8 @@ static fn_err number_out(const struct fn_vendor *v, const uint8_t *field, uint8_
 {
     size_t width = v->profile->ecc_width;
     for (size_t i = 0; i < width - 32; i++)
-        if (field[i]) return FN_FAIL(FN_E_FORMAT, "a number of the library has more than 256 bits: wrong profile?");
+        if (field[i])
+            return FN_FAIL(FN_E_FORMAT, "a number of the library has more than 256 bits: wrong profile?");
     memcpy(value, field + width - 32, 32);
     return FN_OK;
 }
@@ -123,7 +148,8 @@ struct cipher_parts {
 static struct cipher_parts parts_of(const struct fn_vendor *v)
 {
     size_t w = v->profile->ecc_width;
-    if (v->profile->cipher == FN_CIPHER_GM) return (struct cipher_parts){2 * w + 32, 0, w, 2 * w + 36, 2 * w, 65536, 2 * w + 36};
+    if (v->profile->cipher == FN_CIPHER_GM)
+        return (struct cipher_parts){2 * w + 32, 0, w, 2 * w + 36, 2 * w, 65536, 2 * w + 36};
     return (struct cipher_parts){0, 4, 4 + w, 4 + 2 * w, 4 + 2 * w + 136, 136, 4 + 2 * w + 136 + 32};
 }
 
@@ -132,7 +158,8 @@ fn_err fn_vendor_put_cipher(const struct fn_vendor *v, struct fn_bytes cipher, u
     struct cipher_parts p = parts_of(v);
     if (cipher.n <= 96) return FN_FAIL(FN_E_SM2_CIPHERTEXT, "%zu bytes", cipher.n);
     uint32_t n = (uint32_t)(cipher.n - 96);
-    if (n > p.c_most || p.size + n > room) return FN_FAIL(FN_E_TOO_LARGE, "ciphertext of %u bytes, at most %zu", n, p.c_most);
+    if (n > p.c_most || p.size + n > room)
+        return FN_FAIL(FN_E_TOO_LARGE, "ciphertext of %u bytes, at most %zu", n, p.c_most);
     memset(out, 0, p.size);
     memcpy(out + p.length, &n, 4);
     number_in(v, out + p.x, cipher.p);
@@ -148,7 +175,8 @@ fn_err fn_vendor_get_cipher(const struct fn_vendor *v, const uint8_t *in, size_t
     uint8_t head[96];
     uint32_t n;
     memcpy(&n, in + p.length, 4);
-    if (n == 0 || n > p.c_most || p.c + n > room) return FN_FAIL(FN_E_FORMAT, "the library gave a ciphertext of %u bytes", n);
+    if (n == 0 || n > p.c_most || p.c + n > room)
+        return FN_FAIL(FN_E_FORMAT, "the library gave a ciphertext of %u bytes", n);
     FN_TRY(number_out(v, in + p.x, head));
     FN_TRY(number_out(v, in + p.y, head + 32));
     memcpy(head + 64, in + p.m, 32);

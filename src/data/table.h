@@ -118,7 +118,7 @@ fn_err fn_row_message(struct fn_buf *out, const struct fn_definition *def, uint6
 /* Writing. */
 struct fn_row_source {
     void *self;
-    /* Sets b->rows (0: end of input) and b->cells. */
+    /* Sets b->rows (0: end of input) and b->cells; what they point to stays until the batch is committed. */
     fn_err (*fill)(void *self, struct fn_batch *b);
     /* Within the transaction that writes the batch; may be NULL. */
     fn_err (*record)(void *self, const struct fn_batch *b);

@@ -6,8 +6,9 @@
 #include "device/part.h"
 #include <string.h>
 
-/* Messages that cannot be given out before their end (CCM, all authenticated decryption) are held here. */
-#define HELD_MOST ((size_t)1 << 20)
+/* Authenticated decryption gives its data out before the tag is checked, as the standard's Update and Final
+ * demand: callers have room for one block when they call Final. Who wants nothing before the check uses
+ * AEAD_DECRYPT. */
 
 struct fn_multi {
     enum fn_multipart kind;
@@ -16,9 +17,8 @@ struct fn_multi {
     uint8_t iv[16], rest[16];
     size_t rest_n;
     uint64_t total, seen;
-    uint8_t nonce[64], tag[16];
-    size_t nonce_n;
-    struct fn_buf aad, held; /* heap; locked memory */
+    uint8_t tag[16];
+    uint8_t counter[16], sum[16], mask[16]; /* CCM: next counter block, CBC-MAC so far, what covers the tag */
     struct fn_hmac hmac;
     struct fn_gcm gcm;
 };
@@ -27,8 +27,6 @@ void fn_multi_free(struct fn_multi *p)
 {
     if (!p) return;
     fn_key_release(p->key);
-    fn_buf_free(&p->aad);
-    fn_buf_free(&p->held);
     fn_secret_free(p);
 }
 
@@ -65,22 +63,47 @@ static fn_err start_fits(const struct fn_key *key, enum fn_multipart kind, uint3
     return FN_OK;
 }
 
+/* B0 and the associated data go into the MAC at once (GB/T 36624 clause 9); counter block 0 covers the tag.
+ */
+static fn_err start_ccm(struct fn_multi *p, struct fn_bytes nonce, struct fn_bytes aad)
+{
+    const struct fn_sm4_key *k = &p->key->secret->gcm.sm4;
+    struct fn_buf head = fn_buf_arena();
+    static const uint8_t zero[16];
+    uint8_t first[16] = {0};
+    if (nonce.n < 7 || nonce.n > 13)
+        return FN_FAIL(FN_E_ARGUMENT, "nonce of %zu bytes, 7 to 13 for CCM", nonce.n);
+    size_t q = 15 - nonce.n;
+    if (q < 8 && p->total >> 8 * q)
+        return FN_FAIL(FN_E_TOO_LARGE, "%llu bytes with this nonce", (unsigned long long)p->total);
+    first[0] = (uint8_t)((aad.n ? 0x40 : 0) | (16 - 2) / 2 << 3 | (q - 1));
+    memcpy(first + 1, nonce.p, nonce.n);
+    for (size_t i = 0; i < q && i < 8; i++) first[15 - i] = (uint8_t)(p->total >> 8 * i);
+    FN_TRY(fn_buf_add(&head, first, 16));
+    if (aad.n >= 0xff00) {
+        FN_TRY(fn_buf_u16(&head, 0xfffe));
+        FN_TRY(fn_buf_u32(&head, (uint32_t)aad.n));
+    } else if (aad.n) {
+        FN_TRY(fn_buf_u16(&head, (uint16_t)aad.n));
+    }
+    FN_TRY(fn_buf_add(&head, aad.p, aad.n));
+    FN_TRY(fn_buf_add(&head, zero, -head.n & 15));
+    FN_TRY(fn_sm4_cbc_mac(k, p->sum, head.p, head.n));
+    p->counter[0] = (uint8_t)(q - 1);
+    memcpy(p->counter + 1, nonce.p, nonce.n);
+    fn_sm4_ctr_crypt(k, p->counter, zero, p->mask, 16);
+    return FN_OK;
+}
+
 static fn_err start_aead(struct fn_multi *p, const struct fn_item *item)
 {
     struct fn_bytes nonce = item->f[3].b, aad = item->f[4].b, tag = item->f[6].b;
-    if (nonce.n < 1 || nonce.n > sizeof p->nonce)
-        return FN_FAIL(FN_E_ARGUMENT, "nonce of %zu bytes", nonce.n);
-    memcpy(p->nonce, nonce.p, nonce.n);
-    p->nonce_n = nonce.n;
-    if (p->kind == FN_PART_AEAD_DECRYPT) {
-        if (tag.n != 16) return FN_FAIL(FN_E_TAG, "tag of %zu bytes, 16 wanted", tag.n);
-        memcpy(p->tag, tag.p, 16);
-    }
-    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT)
-        return fn_gcm_start(&p->gcm, &p->key->secret->gcm, false, fn_bytes(p->nonce, p->nonce_n), aad);
-    if (p->total > HELD_MOST)
-        return FN_FAIL(FN_E_TOO_LARGE, "%llu bytes, at most %zu", (unsigned long long)p->total, HELD_MOST);
-    return fn_buf_add(&p->aad, aad.p, aad.n);
+    bool decrypt = p->kind == FN_PART_AEAD_DECRYPT;
+    if (nonce.n < 1 || nonce.n > 64) return FN_FAIL(FN_E_ARGUMENT, "nonce of %zu bytes", nonce.n);
+    if (decrypt && tag.n != 16) return FN_FAIL(FN_E_TAG, "tag of %zu bytes, 16 wanted", tag.n);
+    if (decrypt) memcpy(p->tag, tag.p, 16);
+    if (p->alg == FN_SGD_SM4_CCM) return start_ccm(p, nonce, aad);
+    return fn_gcm_start(&p->gcm, &p->key->secret->gcm, decrypt, nonce, aad);
 }
 
 static fn_err start(struct fn_work *w, struct fn_item *item)
@@ -105,8 +128,6 @@ static fn_err start(struct fn_work *w, struct fn_item *item)
     p->key = fn_key_hold(item->key);
     p->alg = (uint32_t)item->f[2].n;
     p->total = item->f[5].n;
-    p->aad = fn_buf_heap();
-    p->held = fn_buf_secret();
     fn_err err = FN_OK;
     struct fn_bytes iv = item->f[3].b;
     if (is_aead(p->kind))
@@ -131,8 +152,18 @@ void fn_run_PART_START(struct fn_work *w, struct fn_item **items, size_t n)
     for (size_t i = 0; i < n; i++) fn_item_fail(items[i], start(w, items[i]));
 }
 
+static fn_err ccm_run(struct fn_multi *p, const uint8_t *in, uint8_t *out, size_t n)
+{
+    const struct fn_sm4_key *k = &p->key->secret->gcm.sm4;
+    bool decrypt = p->kind == FN_PART_AEAD_DECRYPT;
+    if (!decrypt) FN_TRY(fn_sm4_cbc_mac(k, p->sum, in, n));
+    fn_sm4_ctr_crypt(k, p->counter, in, out, n);
+    return decrypt ? fn_sm4_cbc_mac(k, p->sum, out, n) : FN_OK;
+}
+
 static fn_err blocks_run(struct fn_multi *p, const uint8_t *in, uint8_t *out, size_t n)
 {
+    if (is_aead(p->kind)) return ccm_run(p, in, out, n);
     if (p->kind == FN_PART_MAC) return fn_sm4_cbc_mac(&p->key->secret->gcm.sm4, p->iv, in, n);
     return fn_cipher_run(p->key, p->alg, p->kind == FN_PART_ENCRYPT, p->iv, in, out, n);
 }
@@ -165,23 +196,18 @@ static fn_err update(struct fn_multi *p, struct fn_bytes in, struct fn_buf *out)
 {
     uint8_t *where;
     p->seen += in.n;
-    if (is_aead(p->kind) && p->total && p->seen > p->total)
+    if (is_aead(p->kind) && (p->total || p->alg == FN_SGD_SM4_CCM) && p->seen > p->total)
         return FN_FAIL(FN_E_CIPHER_LENGTH, "more than the %llu bytes announced",
                        (unsigned long long)p->total);
     if (p->kind == FN_PART_HMAC) {
         fn_hmac_update(&p->hmac, in.p, in.n);
         return FN_OK;
     }
-    if (!is_aead(p->kind)) return cipher_update(p, in, out);
-    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT) {
-        FN_TRY(fn_buf_reserve(out, in.n, &where));
-        fn_gcm_update(&p->gcm, in.p, where, in.n);
-        out->n += in.n;
-        return FN_OK;
-    }
-    if (p->seen > HELD_MOST)
-        return FN_FAIL(FN_E_TOO_LARGE, "%llu bytes, at most %zu", (unsigned long long)p->seen, HELD_MOST);
-    return fn_buf_add(&p->held, in.p, in.n);
+    if (!is_aead(p->kind) || p->alg == FN_SGD_SM4_CCM) return cipher_update(p, in, out);
+    FN_TRY(fn_buf_reserve(out, in.n, &where));
+    fn_gcm_update(&p->gcm, in.p, where, in.n);
+    out->n += in.n;
+    return FN_OK;
 }
 
 static fn_err part_update(struct fn_item *item)
@@ -205,35 +231,35 @@ void fn_run_PART_UPDATE(struct fn_work *w, struct fn_item **items, size_t n)
     for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_update(items[i]));
 }
 
+/* The last partial block of CCM; the tag. */
+static fn_err finish_ccm(struct fn_multi *p, struct fn_buf *out, uint8_t tag[16])
+{
+    const struct fn_sm4_key *k = &p->key->secret->gcm.sm4;
+    uint8_t text[16] = {0};
+    FN_SCOPED_WIPE(text);
+    if (p->rest_n) {
+        fn_sm4_ctr_crypt(k, p->counter, p->rest, text, p->rest_n);
+        FN_TRY(fn_buf_add(out, text, p->rest_n));
+        if (p->kind == FN_PART_AEAD_ENCRYPT) memcpy(text, p->rest, p->rest_n);
+        memset(text + p->rest_n, 0, 16 - p->rest_n);
+        FN_TRY(fn_sm4_cbc_mac(k, p->sum, text, 16));
+    }
+    for (size_t i = 0; i < 16; i++) tag[i] = p->sum[i] ^ p->mask[i];
+    return FN_OK;
+}
+
 static fn_err finish_aead(struct fn_multi *p, struct fn_buf *out, uint8_t tag[16])
 {
-    uint8_t *where;
-    const struct fn_sm4_key *k = &p->key->secret->gcm.sm4;
-    struct fn_bytes nonce = fn_bytes(p->nonce, p->nonce_n);
-    if (p->total && p->seen != p->total)
+    bool ccm = p->alg == FN_SGD_SM4_CCM;
+    if ((p->total || ccm) && p->seen != p->total)
         return FN_FAIL(FN_E_CIPHER_LENGTH, "%llu bytes of %llu", (unsigned long long)p->seen,
                        (unsigned long long)p->total);
-    if (p->alg == FN_SGD_SM4_GCM && p->kind == FN_PART_AEAD_ENCRYPT) {
+    if (ccm)
+        FN_TRY(finish_ccm(p, out, tag));
+    else
         fn_gcm_finish(&p->gcm, tag);
-        return FN_OK;
-    }
-    FN_TRY(fn_buf_reserve(out, p->held.n, &where));
-    if (p->alg == FN_SGD_SM4_GCM) {
-        struct fn_gcm_job job = {.key = &p->key->secret->gcm,
-                                 .nonce = nonce,
-                                 .aad = fn_buf_view(&p->aad),
-                                 .in = p->held.p,
-                                 .out = where,
-                                 .n = p->held.n,
-                                 .tag = p->tag,
-                                 .tag_size = 16};
-        FN_TRY(fn_gcm_decrypt(&job));
-    } else if (p->kind == FN_PART_AEAD_ENCRYPT) {
-        FN_TRY(fn_ccm_encrypt(k, nonce, fn_buf_view(&p->aad), p->held.p, where, p->held.n, tag, 16));
-    } else {
-        FN_TRY(fn_ccm_decrypt(k, nonce, fn_buf_view(&p->aad), p->held.p, where, p->held.n, p->tag, 16));
-    }
-    out->n += p->held.n;
+    if (p->kind == FN_PART_AEAD_DECRYPT && !fn_equal_ct(tag, p->tag, 16))
+        return FN_FAIL(FN_E_TAG, "what was given out must not be used");
     return FN_OK;
 }
 
