@@ -221,9 +221,9 @@ static int search_all(struct job *j)
     if (!control) return failed("不能写对照文件", "cannot write the control file");
     fprintf(control, "%s\n", planted);
     fclose(control);
-    struct search_result found = {0};
+    struct search_result found = {.watch = path};
     int err = search_path(s, j->instance, &found);
-    j->control_found = !err && found.values_found >= 1 && strstr(found.first, "control.tmp") != NULL;
+    j->control_found = !err && found.watch_hit;
     unlink(path);
 
     search_prepare(s);

@@ -353,6 +353,7 @@ static void file_hit(struct search *s, const struct pattern *pattern, size_t off
         return;
     }
     if (s->left_out[pattern->value]) return;
+    if (r->watch && strcmp(r->watch, f->path) == 0) r->watch_hit = true;
     if (pattern->is_short) {
         r->short_hits++;
         return;

@@ -28,6 +28,8 @@ uint64_t search_leave_out(struct search *s, const char *text);
 bool search_looks_for(struct search *s, const char *value);
 
 struct search_result {
+    const char *watch; /* in: a file whose hits are to be noted, or NULL */
+    bool watch_hit;
     uint64_t files, bytes;
     uint64_t values_found;           /* distinct values of at least 48 bits, in any form */
     uint64_t short_hits, decoy_hits; /* occurrences of short forms and of their decoys (four to one) */

@@ -168,6 +168,12 @@ fn_err fn_heads_top(struct fn_data_table *table, uint32_t writer, uint64_t *coun
 #define FN_ANCHOR_NAME 80
 void fn_anchor_name(char out[FN_ANCHOR_NAME], const struct fn_uuid *table, uint32_t writer);
 
+/* After a restore from backup the table is older than its anchors, and no writer goes on. This accepts what
+ * is there as the state from now on: heads and segments must fit each other and carry our MACs; a new head
+ * beyond the anchor is written and anchored. *writers: how many manifests were taken up (0: none was old). To
+ * be logged with who and why. */
+fn_err fn_data_table_adopt(struct fn_data_table *table, unsigned *writers);
+
 /* Verification. */
 struct fn_finding {
     fn_err code; /* FN_E_ROW_ALTERED, _MOVED, _INSERTED, _MISSING, FN_E_SEGMENT_OLD, FN_E_TABLE_OLD,

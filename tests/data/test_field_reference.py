@@ -163,9 +163,9 @@ def open_field(text, key, mac_key, table, column, row, version):
 
 def value(v):
     if v is None:
-        return b"\0"
+        return b"\xff\xff\xff\xff"
     v = v.encode()
-    return b"\1" + var(v) if len(v) <= 1024 else b"\2" + struct.pack(">Q", len(v)) + sm3(v)
+    return var(v) if len(v) <= 1024 else b"\xff\xff\xff\xfe" + struct.pack(">Q", len(v)) + sm3(v)
 
 
 class Reference(unittest.TestCase):
@@ -205,9 +205,7 @@ class Reference(unittest.TestCase):
         segments = {}
         for row, version, row_mac, *cells in db.execute(
                 "SELECT fn_row, fn_version, fn_mac, name, id_card, address FROM citizens ORDER BY fn_row"):
-            message = b"fengni row 1\0" + uuid + var(b"citizens") + struct.pack(">QQI", row, version, 3)
-            for column, cell in zip((b"name", b"id_card", b"address"), cells):
-                message += var(column) + value(cell)
+            message = b"fengni row 1\0" + uuid + struct.pack(">QQ", row, version) + b"".join(map(value, cells))
             expected = hmac_sm3(rows[0], message)
             self.assertEqual(row_mac, struct.pack(">I", 1) + expected)
             if row % 20 == 0:
