@@ -182,7 +182,8 @@ FN_RUN(anchor_list);
 /* ---- server ---- */
 fn_err fn_backend_open(struct fn_backend *b, const struct fn_backend_options *options);
 void fn_backend_close(struct fn_backend *b);
-fn_err fn_backend_serve(struct fn_backend *b);
+/* Until SIGTERM or SIGINT arrives at `signals` (fn_signals_open, called before any thread was made). */
+fn_err fn_backend_serve(struct fn_backend *b, int signals);
 
 /* ---- probe (probe.c) ---- */
 struct fn_probe_options {

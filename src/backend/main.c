@@ -1,6 +1,7 @@
 /* fengni-backend: a vendor's SDF library behind the device protocol, and its delivery test. */
 #include "backend/backend.h"
 
+#include "base/sys/process.h"
 #include "base/sys/secret.h"
 #include <errno.h>
 #include <getopt.h>
@@ -138,12 +139,14 @@ static void print_profiles(void)
 static fn_err serve(struct fn_backend_options *o)
 {
     static struct fn_backend backend;
+    int signals;
     FN_TRY(fn_process_harden());
+    FN_TRY(fn_signals_open(&signals)); /* the store and the library make threads */
     if (o->clients_count == 0)
         o->clients[o->clients_count++] =
             (struct fn_backend_client){.uid = getuid(), .tenant = "default", .application = "default"};
     fn_err err = fn_backend_open(&backend, o);
-    if (err == FN_OK) err = fn_backend_serve(&backend);
+    if (err == FN_OK) err = fn_backend_serve(&backend, signals);
     /* Threads of connections may be inside the library: the process ends, the store's log is durable as it
      * is. */
     return err;

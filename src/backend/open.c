@@ -165,6 +165,8 @@ fn_err fn_backend_open(struct fn_backend *b, const struct fn_backend_options *op
     pthread_mutex_init(&b->signer_lock, NULL);
     if (getrandom(b->boot.b, sizeof b->boot.b, 0) != sizeof b->boot.b) return FN_FAIL_OS("getrandom");
     FN_TRY(fn_vendor_load(&b->vendor, options->library, options->profile));
+    for (size_t i = 0; i < options->profile->absent_count; i++)
+        b->vendor.functions[options->profile->absent[i]] = NULL;
     FN_TRY(fn_vendor_open(&b->vendor));
     FN_TRY(open_store(b));
     FN_TRY(open_signer(b));

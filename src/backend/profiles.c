@@ -2,6 +2,22 @@
 
 #include <string.h>
 
+static const unsigned char gmssl_absent[] = {
+    FN_AT_SDF_ExportSignPublicKey_RSA,
+    FN_AT_SDF_ExportEncPublicKey_RSA,
+    FN_AT_SDF_GenerateKeyWithIPK_RSA,
+    FN_AT_SDF_GenerateKeyWithEPK_RSA,
+    FN_AT_SDF_ImportKeyWithISK_RSA,
+    FN_AT_SDF_ExternalPublicKeyOperation_RSA,
+    FN_AT_SDF_InternalPublicKeyOperation_RSA,
+    FN_AT_SDF_InternalPrivateKeyOperation_RSA,
+    FN_AT_SDF_ExchangeDigitEnvelopeBaseOnRSA,
+    FN_AT_SDF_ExchangeDigitEnvelopeBaseOnECC,
+    FN_AT_SDF_GenerateAgreementDataWithECC,
+    FN_AT_SDF_GenerateKeyWithECC,
+    FN_AT_SDF_GenerateAgreementDataAndKeyWithECC,
+};
+
 static const struct fn_profile profiles[] = {
     {.name = "gm2012",
      .text = {"GM/T 0018-2012 标准", "GM/T 0018-2012 as written"},
@@ -20,6 +36,8 @@ static const struct fn_profile profiles[] = {
      .wrap = FN_WRAP_CBC_PKCS7,
      .serial = true,
      .random_most = 256,
+     .absent = gmssl_absent,
+     .absent_count = sizeof gmssl_absent,
      .mac_sm3_is_hmac = true,
      .standard = 2012},
     {.name = "tongsuo",

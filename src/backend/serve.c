@@ -374,10 +374,9 @@ static fn_err listen_at(const char *path, int *out)
     return FN_OK;
 }
 
-fn_err fn_backend_serve(struct fn_backend *b)
+fn_err fn_backend_serve(struct fn_backend *b, int signals)
 {
-    int listener FN_SCOPED_FD = -1, signals FN_SCOPED_FD = -1;
-    FN_TRY(fn_signals_open(&signals));
+    int listener FN_SCOPED_FD = -1;
     FN_TRY(listen_at(b->options.socket, &listener));
     fn_ready();
     for (;;) {

@@ -31,7 +31,10 @@ struct fn_profile {
     bool serial;          /* not safe for threads: one call at a time */
     bool mac_sm3_is_hmac; /* SDF_CalculateMAC with SGD_SM3 is HMAC-SM3 */
     unsigned random_most; /* bytes of one SDF_GenerateRandom; 0: 2048 */
-    unsigned standard;    /* edition: 2012 or 2023 */
+    const unsigned char
+        *absent; /* functions (enum fn_vendor_function) that are there and always answer SDR_NOTSUPPORT */
+    size_t absent_count;
+    unsigned standard; /* edition: 2012 or 2023 */
 };
 /* By position, NULL past the end; by name, NULL when unknown. */
 const struct fn_profile *fn_profile_at(size_t position);
@@ -40,16 +43,16 @@ const struct fn_profile *fn_profile(const char *name);
 /* Every function that is looked for: group, name. */
 #define FN_VENDOR_FUNCTIONS(X)                                                                               \
     X(DEVICE, SDF_OpenDevice)                                                                                \
-    X(DEVICE, SDF_CloseDevice) X(DEVICE, SDF_OpenSession) X(DEVICE, SDF_CloseSession) X(                     \
-        DEVICE, SDF_GetDeviceInfo) X(DEVICE, SDF_GenerateRandom) X(DEVICE, SDF_GetPrivateKeyAccessRight)     \
-        X(DEVICE, SDF_ReleasePrivateKeyAccessRight) X(KEY, SDF_ExportSignPublicKey_RSA) X(                   \
-            KEY, SDF_ExportEncPublicKey_RSA) X(KEY,                                                          \
-                                               SDF_GenerateKeyWithIPK_RSA) X(KEY,                            \
-                                                                             SDF_GenerateKeyWithEPK_RSA)     \
-            X(KEY, SDF_ImportKeyWithISK_RSA) X(KEY, SDF_ExportSignPublicKey_ECC) X(                          \
-                KEY, SDF_ExportEncPublicKey_ECC) X(KEY,                                                      \
-                                                   SDF_GenerateKeyWithIPK_ECC) X(KEY,                        \
-                                                                                 SDF_GenerateKeyWithEPK_ECC) \
+    X(DEVICE, SDF_CloseDevice)                                                                               \
+    X(DEVICE, SDF_OpenSession) X(DEVICE, SDF_CloseSession) X(DEVICE, SDF_GetDeviceInfo) X(                   \
+        DEVICE, SDF_GenerateRandom) X(DEVICE,                                                                \
+                                      SDF_GetPrivateKeyAccessRight) X(DEVICE,                                \
+                                                                      SDF_ReleasePrivateKeyAccessRight)      \
+        X(KEY, SDF_ExportSignPublicKey_RSA) X(KEY, SDF_ExportEncPublicKey_RSA) X(                            \
+            KEY, SDF_GenerateKeyWithIPK_RSA) X(KEY, SDF_GenerateKeyWithEPK_RSA) X(KEY,                       \
+                                                                                  SDF_ImportKeyWithISK_RSA)  \
+            X(KEY, SDF_ExportSignPublicKey_ECC) X(KEY, SDF_ExportEncPublicKey_ECC) X(                        \
+                KEY, SDF_GenerateKeyWithIPK_ECC) X(KEY, SDF_GenerateKeyWithEPK_ECC)                          \
                 X(KEY, SDF_ImportKeyWithISK_ECC) X(KEY, SDF_GenerateAgreementDataWithECC) X(                 \
                     KEY, SDF_GenerateKeyWithECC) X(KEY, SDF_GenerateAgreementDataAndKeyWithECC)              \
                     X(KEY, SDF_GenerateKeyWithKEK) X(KEY, SDF_ImportKeyWithKEK) X(KEY, SDF_DestroyKey) X(    \
