@@ -129,7 +129,8 @@ struct fn_device {
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
-    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify,
+        secure_heap_locked;
     int64_t started_ms, open_ms;
     struct fn_share_pool *shares; /* brought for unlocking so far */
     uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
@@ -158,6 +159,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
+    atomic_uint acts; /* changes under way */
     atomic_ullong operations, refusals, connections, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
@@ -340,7 +342,7 @@ struct fn_pending {
     unsigned claims_count;
     struct fn_change *changes; /* heap */
     size_t changes_room, changes_count;
-    bool remember;
+    bool remember, counted;
     struct fn_buf answer; /* heap: the item after its status */
     fn_err status, final; /* of the commit; what to answer when it succeeded */
     char detail[FN_ERR_DETAIL];
