@@ -151,19 +151,11 @@ static void limits(struct fn_device *d)
                                                       : (unsigned)files.rlim_cur - 64;
 }
 
-/* Private numbers of RSA and P-256 lie in libcrypto's own locked heap, between guard pages and left out of dumps:
- * 4,096 cached RSA-3072 keys take half of it. What libcrypto 3.0 keeps outside of it is said in
- * docs/architecture.md 8. */
-#define SECURE_HEAP ((size_t)16 << 20)
-
 static fn_err secure_heap(struct fn_device *d)
 {
     struct rlimit locked = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     if (geteuid() == 0) setrlimit(RLIMIT_MEMLOCK, &locked); /* kept when the uid changes */
-    int made = CRYPTO_secure_malloc_init(SECURE_HEAP, 64);
-    if (!made) return FN_FAIL(FN_E_NO_MEMORY, "%zu bytes for private keys", SECURE_HEAP);
-    d->secure_heap_locked = made == 1;
-    return FN_OK;
+    return fn_pk_heap(FN_PK_HEAP, &d->secure_heap_locked);
 }
 
 static fn_err prepare(struct fn_device *d)
