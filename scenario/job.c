@@ -34,7 +34,8 @@ struct job {
     int kills;
     pid_t killed;
     double seconds_ingest, seconds_read;
-    uint64_t clear_values_found;
+    uint64_t clear_values_found, clear_by_choice;
+    char clear_columns[1024];
     struct search_result searched;
     bool control_found;
     size_t lost, read_back;
@@ -155,15 +156,38 @@ static int ingest(struct job *j)
     if (open_table(j, 0, &data, &table)) return -1;
     int err = 0;
     for (int tries = 0; j->base < j->rows.count && tries < 2 * KILLS + 1; tries++) {
-        err = fengni_table_insert(table, j->rows.count - j->base, rows_cell(&j->rows, j->base, 0),
-                                  acknowledged, j);
-        while (j->base < j->rows.count && j->id[j->base]) j->base++;
+        /* In pieces when there are few rows, so that something is left to kill in after the first
+         * acknowledgement. */
+        size_t piece = j->rows.count / 8 + 1, left = j->rows.count - j->base;
+        do {
+            err = fengni_table_insert(table, left < piece ? left : piece, rows_cell(&j->rows, j->base, 0),
+                                      acknowledged, j);
+            while (j->base < j->rows.count && j->id[j->base]) j->base++;
+            left = j->rows.count - j->base;
+        } while (!err && left);
         if (err && j->base < j->rows.count)
             say(j, "写入中断,重新继续", "writing was interrupted, continuing");
     }
     if (err) return data_failed();
     j->seconds_ingest = now() - began;
     return close_table(data, table);
+}
+
+/* A value that also stands in a column which the user left clear is stored in clear by that choice: said, not
+ * searched for. */
+static void leave_clear_columns_out(struct job *j, struct search *s)
+{
+    for (size_t c = 0; c < j->rows.columns; c++) {
+        if (j->rows.column[c].role == FENGNI_COLUMN_PROTECTED) continue;
+        uint64_t count = 0;
+        for (size_t r = 0; r < j->rows.count; r++)
+            count += search_leave_out(s, rows_cell(&j->rows, r, c)->text);
+        size_t n = strlen(j->clear_columns);
+        if (count)
+            snprintf(j->clear_columns + n, sizeof j->clear_columns - n, "%s%s", n ? "," : "",
+                     j->rows.column[c].name);
+        j->clear_by_choice += count;
+    }
 }
 
 /* A row that the search must find, in every form, before "found nothing" means anything. */
@@ -173,23 +197,33 @@ static int search_all(struct job *j)
     char path[4300];
     if (!s) return -1;
     const char *planted = NULL;
-    for (size_t r = 0; r < j->rows.count; r++)
-        for (size_t c = 0; c < j->rows.columns; c++) {
-            const char *text = rows_cell(&j->rows, r, c)->text;
-            if (j->rows.column[c].role != FENGNI_COLUMN_PROTECTED) continue;
-            if (search_add(s, text)) return -1;
-            if (!planted || strlen(text) > strlen(planted)) planted = text;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < j->rows.count * j->rows.columns; i++) {
+            const char *text = j->rows.cells[i].text;
+            if (j->rows.column[i % j->rows.columns].role != FENGNI_COLUMN_PROTECTED) continue;
+            if (pass == 0 && search_add(s, text)) return -1;
+            if (pass == 1 && (!planted || strlen(text) > strlen(planted)) && search_looks_for(s, text))
+                planted = text;
         }
-    if (search_prepare(s) || !planted) return -1;
+        if (pass == 1) break;
+        if (search_prepare(s)) return -1;
+        leave_clear_columns_out(j, s);
+    }
+    if (!planted) {
+        search_free(s);
+        return failed("受保护的列中没有可检索的值(均过短,或也存放在明文列中)",
+                      "the protected columns hold no value that could be searched for (all too short, or "
+                      "also in clear columns)");
+    }
 
     snprintf(path, sizeof path, "%s/control.tmp", j->directory);
     FILE *control = fopen(path, "we");
     if (!control) return failed("不能写对照文件", "cannot write the control file");
     fprintf(control, "%s\n", planted);
     fclose(control);
-    struct search_result found = {0};
+    struct search_result found = {.watch = path};
     int err = search_path(s, j->instance, &found);
-    j->control_found = !err && found.values_found >= 1 && strstr(found.first, "control.tmp") != NULL;
+    j->control_found = !err && found.watch_hit;
     unlink(path);
 
     search_prepare(s);
@@ -320,13 +354,14 @@ static bool passed(const struct job *j)
 
 static void report_json(const struct job *j, FILE *out)
 {
-    fprintf(out,
-            "{\"cases\":%zu,\"bad_lines\":%zu,\"clear_values_found\":%llu,\"control_found\":%s,\"files_"
-            "searched\":%llu,"
-            "\"bytes_searched\":%llu,\"tampered\":%d,\"tampered_found\":%d,\"kills\":%d,\"acknowledged\":[",
-            j->rows.count, j->rows.bad_lines, (unsigned long long)j->clear_values_found,
-            j->control_found ? "true" : "false", (unsigned long long)j->searched.files,
-            (unsigned long long)j->searched.bytes, j->tampered, j->tampered_found, j->kills);
+    fprintf(out, "{\"cases\":%zu,\"bad_lines\":%zu,", j->rows.count, j->rows.bad_lines);
+    fprintf(out, "\"clear_values_found\":%llu,\"clear_by_choice\":%llu,\"control_found\":%s,",
+            (unsigned long long)j->clear_values_found, (unsigned long long)j->clear_by_choice,
+            j->control_found ? "true" : "false");
+    fprintf(out, "\"files_searched\":%llu,\"bytes_searched\":%llu,", (unsigned long long)j->searched.files,
+            (unsigned long long)j->searched.bytes);
+    fprintf(out, "\"tampered\":%d,\"tampered_found\":%d,\"kills\":%d,\"acknowledged\":[", j->tampered,
+            j->tampered_found, j->kills);
     for (int i = 0; i < j->kills; i++) fprintf(out, "%s%zu", i ? "," : "", j->acknowledged_at[i]);
     fprintf(out,
             "],\"acknowledged_total\":%zu,\"lost\":%zu,\"seconds\":%.3f,\"rows_per_second_written\":%.0f,"
@@ -359,6 +394,10 @@ static void report_text(const struct job *j)
            (double)j->searched.bytes / 1e6,
            j->control_found ? scenario_text("已找到", "found") : scenario_text("未找到!", "NOT FOUND"));
     if (j->searched.first[0]) printf("      %s\n", j->searched.first);
+    if (j->clear_by_choice)
+        printf(zh ? "      另有 %llu 个值也出现在您未选择保护的列中:%s\n"
+                  : "      %llu more values stand in columns that were left clear: %s\n",
+               (unsigned long long)j->clear_by_choice, j->clear_columns);
     if (j->searched.short_hits || j->searched.decoy_hits)
         printf(zh ? "      短值命中 %llu,诱饵命中 %llu(四比一)\n"
                   : "      short values hit %llu times, decoys %llu times (four to one)\n",

@@ -32,7 +32,7 @@ struct search {
     struct pattern *patterns;
     size_t count, room;
     uint32_t values;
-    bool *found;          /* by value */
+    bool *found, *left_out; /* by value */
     uint32_t *buckets[2]; /* patterns of under 8 bytes by their first 4, others by 8 bytes at their anchor */
     uint32_t mask;
     uint64_t random;
@@ -82,6 +82,7 @@ void search_free(struct search *s)
     free(s->patterns);
     free(s->seen);
     free(s->found);
+    free(s->left_out);
     free(s->buckets[0]);
     free(s->buckets[1]);
     free(s);
@@ -267,7 +268,9 @@ int search_prepare(struct search *s)
     s->buckets[0] = calloc(size, sizeof **s->buckets);
     s->buckets[1] = calloc(size, sizeof **s->buckets);
     s->found = calloc(s->values + 1, sizeof *s->found);
-    if (!s->buckets[0] || !s->buckets[1] || !s->found) return -1;
+    if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
+    if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
+    if (!s->buckets[0] || !s->buckets[1] || !s->found || !s->left_out) return -1;
     choose_anchors(s, s->buckets[1]);
     memset(s->buckets[1], 0, size * sizeof **s->buckets);
     for (size_t i = 0; i < s->count; i++) {
@@ -285,20 +288,80 @@ uint64_t search_values(const struct search *s)
     return s->values;
 }
 
-static void hit(struct search *s, const struct pattern *pattern, const char *path, size_t offset,
-                struct search_result *r)
+typedef void on_hit(struct search *s, const struct pattern *pattern, size_t offset, void *context);
+
+static void scan(struct search *s, const uint8_t *p, size_t n, on_hit *hit, void *context)
 {
+    for (size_t i = 0; i + VALUE_LEAST <= n; i++) {
+        uint32_t chains[2] = {s->buckets[0][hash4(p + i) & s->mask],
+                              i + 8 <= n ? s->buckets[1][hash8(p + i) & s->mask] : 0};
+        for (int k = 0; k < 2; k++)
+            for (uint32_t at = chains[k]; at; at = s->patterns[at - 1].next) {
+                const struct pattern *pattern = &s->patterns[at - 1];
+                if (pattern->anchor > i || pattern->n > n - i + pattern->anchor) continue;
+                if (memcmp(pattern->p, p + i - pattern->anchor, pattern->n) == 0)
+                    hit(s, pattern, i - pattern->anchor, context);
+            }
+    }
+}
+
+static void leave_out(struct search *s, const struct pattern *pattern, size_t offset, void *context)
+{
+    (void)offset;
+    if (pattern->value == UINT32_MAX || s->left_out[pattern->value]) return;
+    s->left_out[pattern->value] = true;
+    ++*(uint64_t *)context;
+}
+
+uint64_t search_leave_out(struct search *s, const char *text)
+{
+    uint64_t count = 0;
+    scan(s, (const uint8_t *)text, strlen(text), leave_out, &count);
+    return count;
+}
+
+struct wanted {
+    size_t n;
+    bool yes;
+};
+
+static void whole_value(struct search *s, const struct pattern *pattern, size_t offset, void *context)
+{
+    struct wanted *w = context;
+    w->yes |= offset == 0 && pattern->n == w->n && pattern->value != UINT32_MAX && !pattern->is_short &&
+              !s->left_out[pattern->value];
+}
+
+bool search_looks_for(struct search *s, const char *value)
+{
+    struct wanted w = {strlen(value), false};
+    scan(s, (const uint8_t *)value, w.n, whole_value, &w);
+    return w.yes;
+}
+
+struct file_hits {
+    const char *path;
+    struct search_result *result;
+};
+
+static void file_hit(struct search *s, const struct pattern *pattern, size_t offset, void *context)
+{
+    const struct file_hits *f = context;
+    struct search_result *r = f->result;
+    if (pattern->value == UINT32_MAX) {
+        r->decoy_hits++;
+        return;
+    }
+    if (s->left_out[pattern->value]) return;
+    if (r->watch && strcmp(r->watch, f->path) == 0) r->watch_hit = true;
     if (pattern->is_short) {
-        if (pattern->value == UINT32_MAX)
-            r->decoy_hits++;
-        else
-            r->short_hits++;
+        r->short_hits++;
         return;
     }
     if (s->found[pattern->value]) return;
     s->found[pattern->value] = true;
     if (!r->values_found++)
-        snprintf(r->first, sizeof r->first, "%s @ %zu (%s)", path, offset, form_names[pattern->form]);
+        snprintf(r->first, sizeof r->first, "%s @ %zu (%s)", f->path, offset, form_names[pattern->form]);
 }
 
 static int search_file(struct search *s, const char *path, struct search_result *r)
@@ -313,17 +376,7 @@ static int search_file(struct search *s, const char *path, struct search_result 
     if (p == MAP_FAILED) return -1;
     r->files++;
     r->bytes += n;
-    for (size_t i = 0; i + VALUE_LEAST <= n; i++) {
-        uint32_t chains[2] = {s->buckets[0][hash4(p + i) & s->mask],
-                              i + 8 <= n ? s->buckets[1][hash8(p + i) & s->mask] : 0};
-        for (int k = 0; k < 2; k++)
-            for (uint32_t at = chains[k]; at; at = s->patterns[at - 1].next) {
-                const struct pattern *pattern = &s->patterns[at - 1];
-                if (pattern->anchor > i || pattern->n > n - i + pattern->anchor) continue;
-                if (memcmp(pattern->p, p + i - pattern->anchor, pattern->n) == 0)
-                    hit(s, pattern, path, i - pattern->anchor, r);
-            }
-    }
+    scan(s, p, n, file_hit, &(struct file_hits){path, r});
     munmap((void *)(uintptr_t)p, n);
     return 0;
 }

@@ -2,6 +2,7 @@
 #ifndef SCENARIO_SEARCH_H
 #define SCENARIO_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,16 @@ int search_add(struct search *s, const char *value);
 /* After the last value. */
 int search_prepare(struct search *s);
 
+/* Text that is stored in clear on purpose (a column the user left clear): values that stand in it are no
+ * longer looked for. Returns how many values that took out. */
+uint64_t search_leave_out(struct search *s, const char *text);
+
+/* Whether this value is still looked for and long enough to be told from chance. */
+bool search_looks_for(struct search *s, const char *value);
+
 struct search_result {
+    const char *watch; /* in: a file whose hits are to be noted, or NULL */
+    bool watch_hit;
     uint64_t files, bytes;
     uint64_t values_found;           /* distinct values of at least 48 bits, in any form */
     uint64_t short_hits, decoy_hits; /* occurrences of short forms and of their decoys (four to one) */

@@ -3,9 +3,12 @@
 #include "base/core/clock.h"
 #include "base/sys/heap.h"
 #include "base/sys/json.h"
+#include "base/sys/os_err.h"
 #include "cli/cli.h"
 #include "device/client/client.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,7 +65,7 @@ static void print_value(const char *key, const json_t *v)
     size_t n = strlen(key);
     bool time = strcmp(key, "created") == 0 || (n > 3 && strcmp(key + n - 3, "_at") == 0);
     if (json_is_string(v))
-        printf("%s", json_string_value(v));
+        fn_print_text(stdout, json_string_value(v));
     else if (json_is_boolean(v))
         printf("%s", json_is_true(v) ? FN_SAY("是", "yes") : FN_SAY("否", "no"));
     else if (json_is_integer(v) && time && fn_lang() == FN_LANG_ZH)
@@ -83,7 +86,8 @@ static void print_object(const json_t *object, int indent)
     json_t *item;
     json_object_foreach((json_t *)(uintptr_t)object, key, v)
     {
-        printf("%*s%s", indent, "", label_of(key));
+        printf("%*s", indent, "");
+        fn_print_text(stdout, label_of(key));
         if (json_is_object(v)) {
             printf("\n");
             print_object(v, indent + 2);
@@ -154,20 +158,40 @@ static fn_err manage(const struct fn_call *call, const char *verb, struct fn_byt
     return err;
 }
 
+#define SECRET_MOST 510
+
+/* The first line of a file, whole or not at all. Not by stdio, whose buffer nobody wipes. */
+static fn_err secret_from_file(const char *path, struct fn_buf *out)
+{
+    char line[SECRET_MOST + 2];
+    FN_SCOPED_WIPE(line);
+    size_t n = 0;
+    FN_SCOPED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) return FN_FAIL_OS("%s", path);
+    while (n < sizeof line && !memchr(line, '\n', n)) {
+        ssize_t got = read(fd, line + n, sizeof line - n);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return FN_FAIL_OS("%s", path);
+        if (got == 0) break;
+        n += (size_t)got;
+    }
+    const char *end = memchr(line, '\n', n);
+    if (end) n = (size_t)(end - line);
+    if (n && line[n - 1] == '\r') n--;
+    if (n == 0) return FN_FAIL(FN_E_FORMAT, "%s is empty", path);
+    if (n > SECRET_MOST)
+        return FN_FAIL(FN_E_TOO_LARGE, "the line in %s has more than %d bytes", path, SECRET_MOST);
+    if (memchr(line, 0, n)) return FN_FAIL(FN_E_FORMAT, "%s has a NUL in its line", path);
+    return fn_buf_add(out, line, n);
+}
+
 /* A secret from the file named by an option, or asked for at the terminal: never from the command line
  * itself. */
 static fn_err secret_of(const struct fn_call *call, const char *option, const char *prompt,
                         struct fn_buf *out)
 {
     const char *path = fn_call_text(call, option);
-    if (path) {
-        FN_SCOPED_FILE FILE *f = fopen(path, "re");
-        if (!f) return FN_FAIL(FN_E_IO, "%s", path);
-        char line[512];
-        FN_SCOPED_WIPE(line);
-        if (!fgets(line, sizeof line, f)) return FN_FAIL(FN_E_FORMAT, "%s is empty", path);
-        return fn_buf_add(out, line, strcspn(line, "\r\n"));
-    }
+    if (path) return secret_from_file(path, out);
     if (!isatty(STDIN_FILENO))
         return FN_FAIL(FN_E_USAGE, "--%s FILE is needed when there is no terminal", option);
     char *typed = getpass(prompt);

@@ -6,7 +6,8 @@
 #define ROW_MARK  "fengni row 1"
 #define LONG_TEXT 1024u
 
-enum { VALUE_NULL = 0, VALUE_TEXT = 1, VALUE_LONG = 2 };
+#define VALUE_NULL 0xffffffffu
+#define VALUE_LONG 0xfffffffeu
 
 fn_err fn_batch_make(struct fn_batch *b, const struct fn_definition *def)
 {
@@ -120,34 +121,44 @@ fn_err fn_batch_seal_finish(struct fn_batch *b, const struct fn_definition *def,
     return FN_OK;
 }
 
-static fn_err put_value(struct fn_buf *out, struct fn_bytes v)
+/* u32 length ‖ bytes; NULL and long texts have lengths that no text has. */
+static uint8_t *put_value(uint8_t *p, struct fn_bytes v)
 {
-    if (!v.p) return fn_buf_u8(out, VALUE_NULL);
-    if (v.n <= LONG_TEXT) {
-        FN_TRY(fn_buf_u8(out, VALUE_TEXT));
-        return fn_buf_var(out, v.p, v.n);
+    if (!v.p) {
+        fn_put_be32(p, VALUE_NULL);
+        return p + 4;
     }
-    uint8_t digest[FN_SM3_SIZE];
-    fn_sm3_digest(v.p, v.n, digest);
-    FN_TRY(fn_buf_u8(out, VALUE_LONG));
-    FN_TRY(fn_buf_u64(out, v.n));
-    return fn_buf_add(out, digest, sizeof digest);
+    if (v.n > LONG_TEXT) {
+        fn_put_be32(p, VALUE_LONG);
+        fn_put_be64(p + 4, v.n);
+        fn_sm3_digest(v.p, v.n, p + 12);
+        return p + 12 + FN_SM3_SIZE;
+    }
+    fn_put_be32(p, (uint32_t)v.n);
+    memcpy(p + 4, v.p, v.n);
+    return p + 4 + v.n;
 }
 
+/* Table and columns are bound by the uuid: the definition, which has a MAC of its own, names them. */
 fn_err fn_row_message(struct fn_buf *out, const struct fn_definition *def, uint64_t row, uint64_t version,
                       const struct fn_bytes *stored)
 {
-    FN_TRY(fn_buf_add(out, ROW_MARK, sizeof ROW_MARK));
-    FN_TRY(fn_buf_add(out, def->uuid.b, sizeof def->uuid.b));
-    FN_TRY(fn_buf_var(out, def->name, strlen(def->name)));
-    FN_TRY(fn_buf_u64(out, row));
-    FN_TRY(fn_buf_u64(out, version));
-    FN_TRY(fn_buf_u32(out, (uint32_t)def->covered_count));
-    for (size_t c = 0; c < def->count; c++) {
-        if (def->columns[c].role == FN_COLUMN_CLEAR) continue;
-        FN_TRY(fn_buf_var(out, def->columns[c].name, strlen(def->columns[c].name)));
-        FN_TRY(put_value(out, stored[c]));
-    }
+    size_t room = sizeof ROW_MARK + sizeof def->uuid.b + 16;
+    uint8_t *p;
+    for (size_t c = 0; c < def->count; c++)
+        room += 12 + FN_SM3_SIZE + (stored[c].n > LONG_TEXT ? 0 : stored[c].n);
+    FN_TRY(fn_buf_reserve(out, room, &p));
+    const uint8_t *start = p;
+    memcpy(p, ROW_MARK, sizeof ROW_MARK);
+    p += sizeof ROW_MARK;
+    memcpy(p, def->uuid.b, sizeof def->uuid.b);
+    p += sizeof def->uuid.b;
+    fn_put_be64(p, row);
+    fn_put_be64(p + 8, version);
+    p += 16;
+    for (size_t c = 0; c < def->count; c++)
+        if (def->columns[c].role != FN_COLUMN_CLEAR) p = put_value(p, stored[c]);
+    out->n += (size_t)(p - start);
     return FN_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "base/sys/now.h"
 #include "device/client/client.h"
 #include "policy/policy.h"
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,10 +21,12 @@ enum { SGD_SM3_HMAC = 0x8, SGD_SM4_CBC = 0x402, SGD_SM4_GCM = 0x02000400 };
 struct part {
     struct part *next; /* of those not answered */
     uint64_t token;
+    uint32_t session;
     uint16_t operation, count;
     struct fn_buf items;
     const uint32_t *index; /* which items of the job, in order */
     bool answered;
+    fn_err failure; /* it could not be sent again */
     struct fn_client_response response;
 };
 
@@ -36,9 +39,20 @@ struct work {
     bool finished;
 };
 
+/* The caller's thread makes requests and reads answers; the pump moves bytes between socket and memory
+ * meanwhile, so that large requests go out and their answers come in while the caller is at work on the
+ * database. */
 struct device {
     struct fn_client *client;
     uint32_t patience_ms;
+    /* MACs go in a session of their own: requests of one session run one after the other, those of two side
+     * by side. */
+    uint32_t mac_session;
+    pthread_t pump;
+    bool pumping;
+    pthread_mutex_t lock; /* over what follows, and over parts that are open */
+    pthread_cond_t answered;
+    bool stop;
     uint64_t tokens;
     struct part *open; /* submitted, not answered */
 };
@@ -49,73 +63,133 @@ static void sleep_ms(uint32_t ms)
     nanosleep(&t, NULL);
 }
 
-static fn_err part_submit(struct device *d, struct part *p)
+static fn_err submit(struct device *d, const struct part *p, uint64_t token)
 {
     int64_t until = fn_monotonic_ms() + d->patience_ms;
-    p->token = ++d->tokens;
     for (;;) {
-        fn_err err = fn_client_submit(d->client, 0, p->operation, p->count, fn_buf_view(&p->items), p->token);
+        fn_err err =
+            fn_client_submit(d->client, p->session, p->operation, p->count, fn_buf_view(&p->items), token);
         if (err != FN_E_DEVICE_BUSY || fn_monotonic_ms() >= until) return err;
         sleep_ms(5);
     }
 }
 
+/* The part becomes known before it is sent: its answer may come at once. */
+static fn_err part_submit(struct device *d, struct part *p)
+{
+    pthread_mutex_lock(&d->lock);
+    p->token = ++d->tokens;
+    p->next = d->open;
+    d->open = p;
+    uint64_t token = p->token;
+    pthread_mutex_unlock(&d->lock);
+    return submit(d, p, token);
+}
+
+/* Takes the part with that token out of the open ones; NULL when its job was given up. With the lock held. */
+static struct part *take_open(struct device *d, uint64_t token)
+{
+    struct part **at = &d->open, *p;
+    while (*at && (*at)->token != token) at = &(*at)->next;
+    p = *at;
+    if (p) *at = p->next;
+    return p;
+}
+
 static void part_free(struct device *d, struct part *p)
 {
-    for (struct part **at = &d->open; *at; at = &(*at)->next) {
-        if (*at != p) continue;
-        *at = p->next;
-        break;
-    }
+    pthread_mutex_lock(&d->lock);
+    take_open(d, p->token);
+    pthread_mutex_unlock(&d->lock);
     fn_client_response_free(&p->response);
     if (p->items.n) fn_wipe(p->items.p, p->items.n);
     fn_buf_free(&p->items);
     free(p);
 }
 
-static fn_err part_make(struct work *w, uint16_t operation, struct part **part)
+/* Overload and loss: the request goes out again under the same token. With the lock held, so that its owner
+ * waits with us. */
+static void send_again(struct device *d, struct part *p, uint32_t pause_ms)
 {
-    FN_TRY(fn_heap_grow(&w->parts, &w->room, w->count + 1, sizeof(struct part *)));
-    FN_TRY(fn_heap_array(part, 1, sizeof **part));
-    (*part)->operation = operation;
-    (*part)->items = fn_buf_heap();
-    w->parts[w->count++] = *part;
+    sleep_ms(pause_ms ? pause_ms < 1000 ? pause_ms : 1000 : 20);
+    p->failure =
+        fn_client_submit(d->client, p->session, p->operation, p->count, fn_buf_view(&p->items), p->token);
+    if (p->failure == FN_OK) {
+        p->next = d->open;
+        d->open = p;
+    } else {
+        p->answered = true;
+    }
+}
+
+static void take_response(struct device *d, struct fn_client_response *r)
+{
+    pthread_mutex_lock(&d->lock);
+    struct part *p = take_open(d, r->token);
+    if (!p) {
+        fn_client_response_free(r);
+    } else if (r->status == FN_E_DEVICE_BUSY || r->status == FN_E_DEVICE_LOST) {
+        uint32_t pause = r->retry_ms;
+        fn_client_response_free(r);
+        send_again(d, p, pause);
+    } else {
+        p->response = *r;
+        p->answered = true;
+    }
+    pthread_cond_signal(&d->answered);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void *pump(void *self)
+{
+    struct device *d = self;
+    for (;;) {
+        struct fn_client_response r = {0};
+        pthread_mutex_lock(&d->lock);
+        bool stop = d->stop;
+        pthread_mutex_unlock(&d->lock);
+        if (stop) return NULL;
+        if (fn_client_poll(d->client, POLL_MS, &r) == FN_OK) take_response(d, &r);
+    }
+}
+
+static fn_err start_pump(struct device *d)
+{
+    if (d->pumping) return FN_OK;
+    FN_TRY(fn_client_session_open(d->client, &d->mac_session));
+    if (pthread_create(&d->pump, NULL, pump, d)) return FN_FAIL(FN_E_NO_MEMORY, "a thread");
+    d->pumping = true;
     return FN_OK;
 }
 
-/* One response: to its part, or to nobody when the job was given up. */
-static fn_err take_response(struct device *d, uint32_t wait_ms)
+static fn_err part_make(struct work *w, uint16_t operation, size_t room, struct part **part)
 {
-    struct fn_client_response r = {0};
-    FN_TRY(fn_client_poll(d->client, wait_ms, &r));
-    struct part **at = &d->open;
-    while (*at && (*at)->token != r.token) at = &(*at)->next;
-    struct part *p = *at;
-    if (!p) {
-        fn_client_response_free(&r);
-        return FN_OK;
-    }
-    if (r.status == FN_E_DEVICE_BUSY || r.status == FN_E_DEVICE_LOST) {
-        uint32_t pause = r.retry_ms ? r.retry_ms : 20;
-        fn_client_response_free(&r);
-        sleep_ms(pause < 1000 ? pause : 1000);
-        return part_submit(d, p);
-    }
-    *at = p->next;
-    p->response = r;
-    p->answered = true;
-    return FN_OK;
+    FN_TRY(fn_heap_grow(&w->parts, &w->room, w->count + 1, sizeof(struct part *)));
+    FN_TRY(fn_heap_array(part, 1, sizeof **part));
+    uint8_t *where;
+    (*part)->operation = operation;
+    (*part)->items = fn_buf_heap();
+    w->parts[w->count++] = *part;
+    return fn_buf_reserve(&(*part)->items, room, &where);
+}
+
+static fn_err wait_answer(struct device *d, struct part *p)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += d->patience_ms / 1000 + 1;
+    int late = 0;
+    pthread_mutex_lock(&d->lock);
+    while (!p->answered && !late) late = pthread_cond_timedwait(&d->answered, &d->lock, &until);
+    bool answered = p->answered;
+    pthread_mutex_unlock(&d->lock);
+    if (!answered) return FN_FAIL(FN_E_TIMEOUT, "no answer of the device within %u ms", d->patience_ms);
+    return p->failure == FN_OK ? FN_OK : FN_FAIL(p->failure, "the request could not be sent again");
 }
 
 static fn_err wait_part(struct device *d, struct part *p)
 {
-    int64_t until = fn_monotonic_ms() + d->patience_ms;
-    while (!p->answered) {
-        fn_err err = take_response(d, POLL_MS);
-        if (err != FN_OK && err != FN_E_TIMEOUT) return err;
-        if (!p->answered && fn_monotonic_ms() >= until)
-            return FN_FAIL(FN_E_TIMEOUT, "no answer of the device within %u ms", d->patience_ms);
-    }
+    FN_TRY(wait_answer(d, p));
     int n = p->response.items.n > 160 ? 160 : (int)p->response.items.n;
     if (p->response.status != FN_OK)
         return FN_FAIL(p->response.status, "%.*s", n, n ? (const char *)p->response.items.p : "");
@@ -135,8 +209,10 @@ static fn_err send_items(struct device *d, struct work *w, struct fn_cipher_job 
 {
     for (size_t i = 0; i < count;) {
         struct part *p;
-        FN_TRY(part_make(w, operation, &p));
+        FN_TRY(part_make(w, operation,
+                         (count - i) * 256 < CHUNK_BYTES ? (count - i) * 256 : CHUNK_BYTES + 4096, &p));
         p->index = index + i;
+        p->session = operation == FN_OP_MAC ? d->mac_session : 0;
         while (i < count && p->count < CHUNK_ITEMS) {
             size_t before = p->items.n;
             FN_TRY(put(&p->items, job, &job->items[index[i]]));
@@ -149,8 +225,6 @@ static fn_err send_items(struct device *d, struct work *w, struct fn_cipher_job 
             i++;
         }
         FN_TRY(part_submit(d, p));
-        p->next = d->open;
-        d->open = p;
     }
     return FN_OK;
 }
@@ -365,6 +439,7 @@ static void device_done(void *self, struct fn_cipher_job *job)
 static fn_err start(struct device *d, struct work *w, struct fn_cipher_job *job)
 {
     w->memory = fn_buf_heap();
+    FN_TRY(start_pump(d));
     FN_TRY(fn_heap_array(&w->index, 2 * job->count + 1, sizeof *w->index));
     for (uint32_t i = 0; i < job->count; i++) w->index[i] = i;
     bool cbc = job->suite == FN_SUITE_SM4_CBC_HMAC;
@@ -519,8 +594,30 @@ static fn_err device_anchor_set(void *self, const char *name, uint64_t expected,
 static void device_close(void *self)
 {
     struct device *d = self;
+    static const uint8_t one_byte[4] = {0, 0, 0, 1};
+    if (d->pumping) {
+        pthread_mutex_lock(&d->lock);
+        d->stop = true;
+        pthread_mutex_unlock(&d->lock);
+        /* An answer that nobody wants wakes the pump; without it the pump wakes by itself. */
+        if (fn_client_submit(d->client, 0, FN_OP_RANDOM, 1, fn_bytes(one_byte, sizeof one_byte), 0) != FN_OK)
+            fn_err_clear();
+        pthread_join(d->pump, NULL);
+    }
+    pthread_cond_destroy(&d->answered);
+    pthread_mutex_destroy(&d->lock);
     fn_client_close(d->client);
     free(d);
+}
+
+static void make_lock(struct device *d)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->answered, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 fn_err fn_cipher_device(struct fn_cipher *cipher, const char *socket, uint32_t patience_ms)
@@ -534,6 +631,7 @@ fn_err fn_cipher_device(struct fn_cipher *cipher, const char *socket, uint32_t p
         free(d);
         return err;
     }
+    make_lock(d);
     *cipher = (struct fn_cipher){.self = d,
                                  .start = device_start,
                                  .finish = device_finish,

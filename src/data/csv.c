@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define READ_SIZE (256u << 10)
+#define READ_SIZE (64u << 10)
 
 struct fn_csv {
     struct fn_csv_source source;

@@ -114,19 +114,25 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
     fn_progress_step(p, done);
 }
 
+/* Before anything is written (result NULL), so that no state changes without a record, and after. */
 static fn_err log_protect(const struct fn_cipher *cipher, const struct fn_call *call, const char *database,
                           const struct fn_import_result *r)
 {
     FN_SCOPED_BUF struct fn_buf b = fn_buf_heap();
     char hex[65];
-    fn_hex_encode(hex, r->digest, 32);
     FN_TRY(fn_buf_text(&b, "{"));
-    FN_TRY(fn_json_pair(&b, "ev", "data.protect"));
+    FN_TRY(fn_json_pair(&b, "ev", r ? "data.protect" : "data.protect.start"));
     FN_TRY(fn_json_pair(&b, "db", database));
     FN_TRY(fn_json_pair(&b, "table", fn_call_text(call, "table")));
-    FN_TRY(fn_json_pair_number(&b, "rows", (int64_t)r->rows));
-    FN_TRY(fn_json_pair_number(&b, "rejected", (int64_t)r->rejected));
-    FN_TRY(fn_json_pair(&b, "input_sm3", hex));
+    if (r) {
+        fn_hex_encode(hex, r->digest, 32);
+        FN_TRY(fn_json_pair_number(&b, "rows", (int64_t)r->rows));
+        FN_TRY(fn_json_pair_number(&b, "rejected", (int64_t)r->rejected));
+        FN_TRY(fn_json_pair(&b, "input_sm3", hex));
+    } else {
+        FN_TRY(fn_json_pair(&b, "in", fn_call_text(call, "in")));
+        FN_TRY(fn_json_pair(&b, "columns", fn_call_text(call, "columns")));
+    }
     FN_TRY(fn_json_pair_number(&b, "uid", getuid()));
     FN_TRY(fn_buf_text(&b, "}"));
     return fn_data_log(cipher, fn_call_instance(call), fn_buf_view(&b));
@@ -217,6 +223,7 @@ fn_err fn_data_protect(const struct fn_call *call)
     int64_t started = fn_monotonic_ms();
     FN_TRY(fn_data_cipher(call, &cipher));
     FN_TRY(fn_store_open(&store, url, true));
+    FN_TRY(log_protect(&cipher, call, url, NULL));
     FN_TRY(protect_into(call, &cipher, store, path, &import, &result));
     if (!result.finished_before) FN_TRY(log_protect(&cipher, call, url, &result));
     return tell_protect(call, &import, &result, fn_monotonic_ms() - started);
@@ -362,6 +369,61 @@ fn_err fn_data_verify(const struct fn_call *call)
     for (size_t i = 0; i < names.count; i++)
         FN_TRY(verify_table(call, &cipher, store, names.name[i], &gravest));
     return gravest == FN_OK ? FN_OK : FN_FAIL(gravest, "%s", url);
+}
+
+/* --- adopt
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+static fn_err log_adopt(const struct fn_cipher *cipher, const struct fn_call *call, const char *database,
+                        const struct fn_credential *c)
+{
+    FN_SCOPED_BUF struct fn_buf b = fn_buf_heap();
+    FN_TRY(fn_buf_text(&b, "{"));
+    FN_TRY(fn_json_pair(&b, "ev", "data.adopt"));
+    FN_TRY(fn_json_pair(&b, "db", database));
+    FN_TRY(fn_json_pair(&b, "table", fn_call_text(call, "table")));
+    FN_TRY(fn_json_pair(&b, "credential", c->id));
+    FN_TRY(fn_json_pair(&b, "holder", c->holder));
+    FN_TRY(fn_json_pair(&b, "reason", fn_call_text(call, "reason")));
+    FN_TRY(fn_json_pair_number(&b, "uid", getuid()));
+    FN_TRY(fn_buf_text(&b, "}"));
+    return fn_data_log(cipher, fn_call_instance(call), fn_buf_view(&b));
+}
+
+fn_err fn_data_adopt(const struct fn_call *call)
+{
+    FN_SCOPED_CIPHER struct fn_cipher cipher = {0};
+    FN_SCOPED_STORE struct fn_store *store = NULL;
+    FN_SCOPED_HEAP char *url = NULL;
+    const char *path, *reason = fn_call_text(call, "reason");
+    struct fn_data_table_options o = {.read_only = true};
+    struct fn_data_table *table;
+    struct fn_credential c;
+    unsigned writers;
+    if (!*reason || strlen(reason) > 500) return FN_FAIL(FN_E_USAGE, "--reason: 1 to 500 bytes");
+    FN_TRY(fn_data_database(fn_call_text(call, "db"), &url, &path));
+    FN_TRY(fn_store_open(&store, url, false));
+    FN_TRY(fn_data_cipher(call, &cipher));
+    FN_TRY(fn_credential_check(&cipher, fn_call_instance(call), fn_call_text(call, "credential"), &c));
+    FN_TRY(fn_data_table_open(&table, store, NULL, &cipher, fn_call_text(call, "table"), &o));
+    fn_err err = log_adopt(&cipher, call, url, &c);
+    if (err == FN_OK) err = fn_data_table_adopt(table, &writers);
+    fn_data_table_close(table);
+    FN_TRY(err);
+    if (fn_call_json(call)) {
+        FN_SCOPED_BUF struct fn_buf b = fn_buf_heap();
+        FN_TRY(fn_buf_text(&b, "{"));
+        FN_TRY(fn_json_pair(&b, "table", fn_call_text(call, "table")));
+        FN_TRY(fn_json_pair_number(&b, "adopted", writers));
+        FN_TRY(fn_buf_text(&b, "}"));
+        return fn_data_print(&b);
+    }
+    puts(writers
+             ? FN_SAY("已承认现状并重新锚定;请运行 `fengni data verify`",
+                      "accepted and anchored anew; run `fengni data verify`")
+             : FN_SAY("该表不比锚点旧,无需处理", "the table is not older than its anchor; nothing was done"));
+    return FN_OK;
 }
 
 /* --- sealed files

@@ -61,6 +61,7 @@ fn_err fn_data_plan(const struct fn_call *call);
 fn_err fn_data_protect(const struct fn_call *call);
 fn_err fn_data_reveal(const struct fn_call *call);
 fn_err fn_data_verify(const struct fn_call *call);
+fn_err fn_data_adopt(const struct fn_call *call);
 fn_err fn_data_seal_file_verb(const struct fn_call *call);
 fn_err fn_data_check_file(const struct fn_call *call);
 fn_err fn_data_credential_new(const struct fn_call *call);

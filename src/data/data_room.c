@@ -180,6 +180,14 @@ static const struct fn_option verify_options[] = {
     FN_OPTION_SOCKET,
     OPTIONS_END};
 
+static const struct fn_option adopt_options[] = {
+    FN_OPTION_DB,
+    FN_OPTION_TABLE,
+    {"credential", 0, FN_OPTION_FILE, "FILE", NULL, true, false, {"凭证文件", "credential file"}},
+    {"reason", 0, FN_OPTION_TEXT, "TEXT", NULL, true, false, {"理由,记入日志", "why; goes into the log"}},
+    FN_OPTION_SOCKET,
+    OPTIONS_END};
+
 static const struct fn_option file_options[] = {
     {"name",
      0,
@@ -267,6 +275,19 @@ static const struct fn_verb verbs[] = {
      .options = verify_options,
      .examples = "fengni data verify --db sqlite:cases.db\n",
      .run = fn_data_verify},
+    {.path = "data adopt",
+     .summary = {"从备份恢复后,承认表的现状", "accept a table as it is after a restore from backup"},
+     .details = {"恢复的表比锚点旧,写入被拒绝。核实恢复来源后用本命令承认现状并重新锚定;须凭证和理由,"
+                 "先记日志。恢复点之后写入的行已丢失。",
+                 "A restored table is older than its anchor and refuses writers. When the source of the "
+                 "restore has been checked, this accepts "
+                 "its state and anchors it anew; it needs a credential and a reason and is logged first. "
+                 "Rows written after the backup are lost."},
+     .permission = "data.adopt",
+     .options = adopt_options,
+     .examples = "fengni data adopt --db sqlite:cases.db --table citizens --credential zhang.cred --reason "
+                 "\"磁盘故障,自 11-20 备份恢复\"\n",
+     .run = fn_data_adopt},
     {.path = "data seal-file",
      .operands = "FILE…",
      .operands_least = 1,
@@ -315,9 +336,10 @@ static const struct fn_verb verbs[] = {
     {.path = NULL},
 };
 
-static const char *const permissions[] = {"data.read",       "data.write", "data.verify",
-                                          "data.credential", "data.audit", NULL};
-static const char *const events[] = {"data.protect",        "data.reveal",
+static const char *const permissions[] = {"data.read",  "data.write", "data.verify", "data.credential",
+                                          "data.audit", "data.adopt", NULL};
+static const char *const events[] = {"data.protect.start",  "data.adopt",
+                                     "data.protect",        "data.reveal",
                                      "data.reveal.done",    "data.seal-file",
                                      "data.credential.new", "data.credential.revoke",
                                      "log.recovered",       NULL};

@@ -125,8 +125,8 @@ fn_err fn_field_read_text(struct fn_field *field, struct fn_bytes text, struct f
 
 bool fn_field_like(struct fn_bytes text)
 {
-    /* f1 01 and f1 02 in base64url. */
-    return text.n >= 67 && text.p[0] == '8' && text.p[1] == 'Q' && (text.p[2] == 'E' || text.p[2] == 'I');
+    /* f1 01 and f1 02 in base64url; the third character holds two bits of the key's identity. */
+    return text.n >= 67 && text.p[0] == '8' && text.p[1] == 'Q' && text.p[2] >= 'E' && text.p[2] <= 'L';
 }
 
 size_t fn_field_text_size(enum fn_suite suite, size_t n)

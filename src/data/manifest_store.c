@@ -293,3 +293,66 @@ fn_err fn_manifest_load_checked(struct fn_data_table *t, uint32_t writer, struct
     if (m->counter == last.counter) return FN_OK;
     return FN_FAIL(FN_E_BUSY, "commits of writer %u went on between two looks", writer);
 }
+
+/* The last head by its own MAC alone, whatever the anchor says. */
+static fn_err trusted_last_head(struct fn_data_table *t, uint32_t writer, uint64_t top, struct fn_head *last)
+{
+    struct heads h __attribute__((cleanup(heads_end))) = {0};
+    FN_TRY(take_heads(t, writer, top, &h));
+    if (!h.count) return FN_FAIL(FN_E_CORRUPT, "manifest heads of writer %u are gone", writer);
+    FN_TRY(check_chain(t, &h));
+    *last = h.head[h.count - 1];
+    return FN_OK;
+}
+
+static fn_err adopt_in_transaction(struct fn_data_table *t, uint32_t writer, const struct fn_anchor *anchor,
+                                   struct fn_manifest *m, struct fn_head *head)
+{
+    struct fn_head last;
+    uint64_t top;
+    uint8_t mac[36];
+    FN_TRY(fn_heads_top(t, writer, &top));
+    if (!top) return FN_FAIL(FN_E_CORRUPT, "writer %u has no manifest left to take up", writer);
+    FN_TRY(trusted_last_head(t, writer, top, &last));
+    FN_TRY(fn_manifest_load(t, writer, m));
+    if (anchor->counter > m->counter) m->counter = anchor->counter;
+    fn_manifest_next_head(m, head);
+    FN_TRY(fn_head_mac(t, head, mac));
+    return fn_head_put(t, head, mac);
+}
+
+static fn_err adopt_writer(struct fn_data_table *t, uint32_t writer, const struct fn_anchor *anchor)
+{
+    char name[FN_ANCHOR_NAME];
+    struct fn_head head;
+    struct fn_manifest m = {0};
+    uint8_t digest[32];
+    uint64_t stands = anchor->counter;
+    FN_TRY(fn_store_begin(t->store));
+    fn_err err = adopt_in_transaction(t, writer, anchor, &m, &head);
+    fn_manifest_free(&m);
+    if (err == FN_OK) err = fn_store_commit(t->store);
+    if (err != FN_OK) {
+        fn_store_rollback(t->store);
+        return err;
+    }
+    fn_head_digest(&head, digest);
+    fn_anchor_name(name, &t->def.uuid, writer);
+    return fn_cipher_anchor(t->cipher, name, &stands, head.counter, digest);
+}
+
+fn_err fn_data_table_adopt(struct fn_data_table *t, unsigned *writers)
+{
+    struct fn_anchor anchor;
+    struct fn_head last;
+    *writers = 0;
+    for (uint32_t writer = 0;; writer++) {
+        FN_TRY(fn_anchor_read(t, writer, &anchor));
+        if (!anchor.counter) return FN_OK;
+        fn_err err = fn_heads_check(t, writer, &anchor, &last);
+        if (err == FN_OK) continue;
+        if (err != FN_E_TABLE_OLD) return err;
+        FN_TRY(adopt_writer(t, writer, &anchor));
+        ++*writers;
+    }
+}

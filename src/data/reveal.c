@@ -62,6 +62,13 @@ static fn_err json_row(struct view *v, uint64_t id, const struct fn_bytes *cells
     return fn_data_print(&v->line);
 }
 
+/* Control characters of a value must not reach somebody's terminal. */
+static void tame(struct fn_buf *line, size_t from)
+{
+    for (size_t i = from; i < line->n; i++)
+        if (line->p[i] < 0x20 || line->p[i] == 0x7f) line->p[i] = ' ';
+}
+
 static fn_err text_row(struct view *v, uint64_t id, const struct fn_bytes *cells)
 {
     v->line.n = 0;
@@ -74,6 +81,7 @@ static fn_err text_row(struct view *v, uint64_t id, const struct fn_bytes *cells
         else
             FN_TRY(fn_buf_text(&v->line, "NULL"));
     }
+    tame(&v->line, 0);
     return fn_data_print(&v->line);
 }
 

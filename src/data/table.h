@@ -118,7 +118,7 @@ fn_err fn_row_message(struct fn_buf *out, const struct fn_definition *def, uint6
 /* Writing. */
 struct fn_row_source {
     void *self;
-    /* Sets b->rows (0: end of input) and b->cells. */
+    /* Sets b->rows (0: end of input) and b->cells; what they point to stays until the batch is committed. */
     fn_err (*fill)(void *self, struct fn_batch *b);
     /* Within the transaction that writes the batch; may be NULL. */
     fn_err (*record)(void *self, const struct fn_batch *b);
@@ -167,6 +167,12 @@ fn_err fn_segment_put(struct fn_data_table *table, const struct fn_manifest *m, 
 fn_err fn_heads_top(struct fn_data_table *table, uint32_t writer, uint64_t *counter);
 #define FN_ANCHOR_NAME 80
 void fn_anchor_name(char out[FN_ANCHOR_NAME], const struct fn_uuid *table, uint32_t writer);
+
+/* After a restore from backup the table is older than its anchors, and no writer goes on. This accepts what
+ * is there as the state from now on: heads and segments must fit each other and carry our MACs; a new head
+ * beyond the anchor is written and anchored. *writers: how many manifests were taken up (0: none was old). To
+ * be logged with who and why. */
+fn_err fn_data_table_adopt(struct fn_data_table *table, unsigned *writers);
 
 /* Verification. */
 struct fn_finding {

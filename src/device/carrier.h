@@ -81,7 +81,7 @@ fn_err fn_passphrase_read(struct fn_bytes typed, uint8_t out[FN_PASSPHRASE_MOST]
 
 /* ---- the soft token ---- */
 
-#define FN_SOFT_TOKEN_ITERATIONS      (1u << 21) /* of PBKDF2-HMAC-SM3; about two seconds */
+#define FN_SOFT_TOKEN_ITERATIONS      (1u << 21) /* of PBKDF2-HMAC-SM3; about a second */
 #define FN_SOFT_TOKEN_ITERATIONS_MOST (1u << 24) /* what opening agrees to compute */
 #define FN_SOFT_TOKEN_SHARES_MOST     16u
 #define FN_SOFT_TOKEN_MOST            18432u /* bytes of a file */

@@ -52,7 +52,6 @@ struct fn_secrets {
     struct fn_gcm_key wrap;   /* key records */
     struct fn_hmac_key log;   /* chain of the device's log */
     struct fn_hmac_key check; /* checks of shares and sealed blobs */
-    struct fn_gcm_key seal;   /* blobs sealed to this device */
 };
 
 /* Uses of a key that are reserved in the store and not yet spent. */
@@ -132,9 +131,11 @@ struct fn_device {
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
     bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
     int64_t started_ms, open_ms;
-    struct fn_buf key_file;     /* of unattended start; locked memory */
-    pthread_rwlock_t life_lock; /* written while the device is initialised or its root changes */
-    struct fn_secrets *secrets; /* NULL until unlocked */
+    struct fn_share_pool *shares; /* brought for unlocking so far */
+    uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
+    struct fn_buf key_file;       /* of unattended start; locked memory */
+    pthread_rwlock_t life_lock;   /* written while the device is initialised or its root changes */
+    struct fn_secrets *secrets;   /* NULL until unlocked */
     struct fn_device_store *store;
     struct fn_device_store_report store_report;
     struct fn_keys *keys;
@@ -376,8 +377,9 @@ struct fn_key_spec {
     uint8_t tenant_hash[16];
     uint8_t half; /* 0xff: none */
     uint32_t index;
-    struct fn_bytes password; /* empty: none */
-    uint8_t origin;           /* 0 generated here, 1 imported */
+    struct fn_bytes password;       /* empty: none */
+    const struct fn_key_head *like; /* has the same access password as this key; NULL */
+    uint8_t origin;                 /* 0 generated here, 1 imported */
 };
 /* Fills a pending act with the records of a new key. `key` carries the secret. */
 fn_err fn_key_act_new(struct fn_device *d, const struct fn_rng *rng, const struct fn_key_spec *spec,
@@ -421,7 +423,6 @@ fn_err fn_life_key_file(struct fn_device *d);
 fn_err fn_life_locked_json(struct fn_device *d, struct fn_buf *out);
 /* Opens the store and all that stands on it with this root. */
 fn_err fn_life_unlock(struct fn_device *d, const uint8_t root[32]);
-void fn_secrets_derive(struct fn_secrets *s, struct fn_device_store_keys *keys, const uint8_t root[32]);
 void fn_life_exception(struct fn_device *d, const char *why);
 const char *fn_state_name(int state);
 
@@ -470,8 +471,9 @@ fn_err fn_server_run(struct fn_device *d, int signals);
 /* After the store was closed, which delivers the last completions. */
 void fn_server_end(struct fn_device *d);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
-fn_err fn_manage(struct fn_device *d, uint32_t uid, struct fn_bytes verb, struct fn_bytes body,
-                 struct fn_buf *out);
+struct fn_manage_session;
+fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
+                 struct fn_bytes body, struct fn_buf *out);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

@@ -44,6 +44,12 @@ static fn_err head_make(const struct fn_rng *rng, const struct fn_key_spec *spec
     FN_TRY(copy_name(head->label, sizeof head->label, spec->label, "label"));
     FN_TRY(
         copy_name(head->applications, sizeof head->applications, spec->applications, "list of applications"));
+    if (spec->like) {
+        head->iterations = spec->like->iterations;
+        memcpy(head->salt, spec->like->salt, sizeof head->salt);
+        memcpy(head->verifier, spec->like->verifier, sizeof head->verifier);
+        return FN_OK;
+    }
     if (!spec->password.n) return FN_OK;
     if (spec->password.n < 8 || spec->password.n > FN_PASSWORD_MOST)
         return FN_FAIL(FN_E_ARGUMENT, "access password of 8 to 255 bytes");

@@ -31,19 +31,34 @@ static void derive(const uint8_t root[32], const char *label, uint8_t *out, size
     memcpy(out, mac, n);
 }
 
-void fn_secrets_derive(struct fn_secrets *s, struct fn_device_store_keys *keys, const uint8_t root[32])
+static void store_keys(struct fn_device_store_keys *keys, const uint8_t root[32])
 {
-    uint8_t b[32];
-    FN_SCOPED_WIPE(b);
-    memcpy(s->root, root, 32);
-    derive(root, "fengni key wrap 1", b, 16);
-    fn_gcm_key_init(&s->wrap, b);
-    derive(root, "fengni log 1", b, 32);
-    fn_hmac_key_init(&s->log, b, 32);
-    derive(root, "fengni share check 1", b, 32);
-    fn_hmac_key_init(&s->check, b, 32);
     derive(root, "fengni store seal 1", keys->seal, 16);
     derive(root, "fengni store mac 1", keys->mac, 32);
+}
+
+/* The keys that wrap records and chain the log are random and lie in the store, which the root opens: a new
+ * root re-wraps them with the store, and the log stays one chain. */
+static fn_err secrets_read(struct fn_device *d, bool make)
+{
+    struct fn_record_name name;
+    struct fn_buf value FN_SCOPED_BUF = fn_buf_secret();
+    fn_name_text(&name, FN_RECORD_META, "device.secrets");
+    if (make) {
+        uint8_t *where;
+        FN_TRY(fn_buf_reserve(&value, 80, &where));
+        FN_TRY(fn_rng_fill(fn_device_rng(), where, 80));
+        value.n = 80;
+        struct fn_change change = {.name = name, .value = fn_buf_view(&value)};
+        FN_TRY(fn_device_store_commit(d->store, &change, 1));
+    } else {
+        FN_TRY(fn_device_store_get(d->store, &name, &value));
+    }
+    if (value.n != 80) return FN_FAIL(FN_E_CORRUPT, "secrets of the device");
+    fn_gcm_key_init(&d->secrets->wrap, value.p);
+    fn_hmac_key_init(&d->secrets->log, value.p + 16, 32);
+    fn_hmac_key_init(&d->secrets->check, value.p + 48, 32);
+    return FN_OK;
 }
 
 void fn_root_check(const uint8_t root[32], const char *serial, uint8_t out[32])
@@ -75,6 +90,10 @@ static fn_err head_write_file(struct fn_device *d, const struct fn_life_head *h)
     FN_TRY(fn_buf_add(&out, h->nonce, 12));
     FN_TRY(fn_buf_add(&out, h->tag, 16));
     FN_TRY(fn_buf_add(&out, h->wrapped, 32));
+    FN_TRY(fn_buf_u8(&out, h->next_m));
+    FN_TRY(fn_buf_u8(&out, h->next_n));
+    FN_TRY(fn_buf_add(&out, &h->device, 64));
+    FN_TRY(fn_buf_add(&out, h->line.b, 16));
     fn_path(d, "root.wrapped", path, sizeof path);
     return fn_files_replace(d->files, path, fn_buf_view(&out), 0600);
 }
@@ -101,6 +120,10 @@ fn_err fn_life_head_read(struct fn_device *d, struct fn_life_head *h)
     FN_TRY(fn_cur_copy(&c, h->nonce, 12));
     FN_TRY(fn_cur_copy(&c, h->tag, 16));
     FN_TRY(fn_cur_copy(&c, h->wrapped, 32));
+    FN_TRY(fn_cur_u8(&c, &h->next_m));
+    FN_TRY(fn_cur_u8(&c, &h->next_n));
+    FN_TRY(fn_cur_copy(&c, &h->device, 64));
+    FN_TRY(fn_cur_copy(&c, h->line.b, 16));
     h->serial[16] = 0;
     return fn_cur_end(&c);
 }
@@ -282,9 +305,11 @@ fn_err fn_life_open_store(struct fn_device *d, const uint8_t root[32], bool crea
     char path[4096];
     fn_path(d, "store", path, sizeof path);
     FN_TRY(fn_secret_alloc(&d->secrets, sizeof *d->secrets));
-    fn_secrets_derive(d->secrets, &keys, root);
+    memcpy(d->secrets->root, root, 32);
+    store_keys(&keys, root);
     if (create) FN_TRY(fn_device_store_create(d->files, path, &keys));
-    return fn_device_store_open(&d->store, d->files, path, &keys, &d->store_report);
+    FN_TRY(fn_device_store_open(&d->store, d->files, path, &keys, &d->store_report));
+    return secrets_read(d, create);
 }
 
 fn_err fn_life_unlock(struct fn_device *d, const uint8_t root[32])
@@ -340,6 +365,8 @@ void fn_life_close(struct fn_device *d)
     if (d->log) fn_dlog_event(d, NULL, "device.stop", d->serial, FN_OK, NULL);
     shut(d);
     fn_clients_close(d);
+    fn_secret_free(d->shares);
+    fn_secret_free(d->next_root);
     fn_buf_free(&d->key_file);
 }
 
@@ -394,21 +421,48 @@ static fn_err serial_make(char serial[17])
     return FN_OK;
 }
 
-fn_err fn_life_begin(struct fn_device *d, struct fn_life_head *head, uint8_t root[32])
+static fn_err make_pairs(struct fn_device *d, void *context)
 {
     struct fn_pending *p;
-    FN_TRY(sweep(d));
-    FN_TRY(serial_make(head->serial));
-    memcpy(d->serial, head->serial, sizeof d->serial);
-    FN_TRY(fn_rng_fill(fn_device_rng(), root, 32));
-    FN_TRY(fn_life_open_store(d, root, true));
+    (void)context;
     FN_TRY(fn_pending_new(d, &p));
     fn_err err = fn_life_pair_make(d, p, 0);
     if (err == FN_OK) err = fn_life_pair_make(d, p, 1);
     if (err == FN_OK) err = fn_pending_commit(p);
     fn_pending_free(p);
-    FN_TRY(err);
-    return fn_life_stand(d);
+    return err;
+}
+
+fn_err fn_life_begin_with(struct fn_device *d, struct fn_life_head *head, uint8_t root[32],
+                          fn_err (*fill)(struct fn_device *d, void *context), void *context)
+{
+    FN_TRY(sweep(d));
+    if (!head->serial[0]) FN_TRY(serial_make(head->serial));
+    memcpy(d->serial, head->serial, sizeof d->serial);
+    FN_TRY(fn_rng_fill(fn_device_rng(), root, 32));
+    FN_TRY(fn_life_open_store(d, root, true));
+    FN_TRY(fill(d, context));
+    FN_TRY(fn_life_stand(d));
+    uint8_t random[16];
+    FN_TRY(fn_rng_fill(fn_device_rng(), random, sizeof random));
+    fn_uuid_from_random(&head->line, random);
+    head->device = d->sign->pub;
+    return FN_OK;
+}
+
+fn_err fn_life_begin(struct fn_device *d, struct fn_life_head *head, uint8_t root[32])
+{
+    return fn_life_begin_with(d, head, root, make_pairs, NULL);
+}
+
+fn_err fn_life_rekey(struct fn_device *d, const uint8_t root[32])
+{
+    struct fn_device_store_keys keys;
+    FN_SCOPED_WIPE(keys);
+    store_keys(&keys, root);
+    FN_TRY(fn_device_store_rekey(d->store, &keys));
+    memcpy(d->secrets->root, root, 32);
+    return FN_OK;
 }
 
 void fn_life_abandon(struct fn_device *d)

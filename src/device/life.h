@@ -10,10 +10,13 @@ enum { FN_LIFE_UNATTENDED = 1, FN_LIFE_SHARES = 2 };
 struct fn_life_head {
     uint8_t mode;
     char serial[17];
-    uint8_t m, n;                                      /* of the shares */
+    struct fn_sm2_public device;                       /* the device's signing key */
+    struct fn_uuid line;                               /* of the sets of shares that replace one another */
+    uint8_t m, n;                                      /* of the shares in force */
     uint32_t generation;                               /* of the shares: older ones are refused */
     uint8_t check[32];                                 /* of the root */
     uint8_t salt[16], nonce[12], tag[16], wrapped[32]; /* mode UNATTENDED */
+    uint8_t next_m, next_n; /* of shares handed out and not yet in force; next_m 0: none */
 };
 
 void fn_path(const struct fn_device *d, const char *name, char *out, size_t size);
@@ -25,6 +28,11 @@ void fn_root_check(const uint8_t root[32], const char *serial, uint8_t out[32]);
 /* Makes root, store and device pair, and opens all that stands on them. The caller ends it with
  * fn_life_head_store, or with fn_life_abandon. */
 fn_err fn_life_begin(struct fn_device *d, struct fn_life_head *head, uint8_t root[32]);
+/* The store under a new root; crash-safe. */
+fn_err fn_life_rekey(struct fn_device *d, const uint8_t root[32]);
+/* The same with records that `fill` puts into the new store instead of a new pair (restore). */
+fn_err fn_life_begin_with(struct fn_device *d, struct fn_life_head *head, uint8_t root[32],
+                          fn_err (*fill)(struct fn_device *d, void *context), void *context);
 void fn_life_abandon(struct fn_device *d);
 fn_err fn_life_open_store(struct fn_device *d, const uint8_t root[32], bool create);
 fn_err fn_life_stand(struct fn_device *d);

@@ -17,7 +17,7 @@
 
 struct link {
     int fd;
-    uint32_t uid;
+    struct fn_manage_session session;
     struct fn_buf in;
     int64_t seen_ms;
 };
@@ -55,7 +55,8 @@ static void accept_one(struct manager *m)
         close(fd);
         return;
     }
-    *l = (struct link){.fd = fd, .uid = peer.uid, .in = fn_buf_heap(), .seen_ms = fn_monotonic_ms()};
+    *l = (struct link){
+        .fd = fd, .session = {.uid = peer.uid}, .in = fn_buf_heap(), .seen_ms = fn_monotonic_ms()};
 }
 
 static fn_err item(struct manager *m, struct link *l, const struct fn_operation *op, struct fn_item *in,
@@ -76,7 +77,7 @@ static fn_err item(struct manager *m, struct link *l, const struct fn_operation 
         err = fn_capabilities(&json);
         break;
     case FN_OP_MANAGE:
-        err = fn_manage(d, l->uid, in->f[0].b, in->f[1].b, &json);
+        err = fn_manage(d, &l->session, in->f[0].b, in->f[1].b, &json);
         break;
     default:
         return FN_FAIL(FN_E_DEVICE_OPERATION, "%s is not for the management socket", op->name);

@@ -2,8 +2,7 @@
 #include "base/sys/heap.h"
 #include "base/sys/now.h"
 #include "base/sys/secret.h"
-#include "device/life.h"
-#include "device/manage.h"
+#include "device/persons.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +27,7 @@ static fn_err done(struct fn_manage_call *c)
 static void log_act(struct fn_manage_call *c, const char *event, const char *object, const char *more)
 {
     struct fn_identity manager = {.uid = c->uid, .tenant = "", .application = "management"};
+    if (c->session->person[0]) memcpy(manager.application, c->session->person, sizeof manager.application);
     fn_dlog_event(c->device, &manager, event, object, FN_OK, more);
 }
 
@@ -84,7 +84,8 @@ static fn_err minutes(struct fn_manage_call *c, const struct fn_life_head *head)
     return fn_clients_json(d, c->out);
 }
 
-static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32])
+static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32],
+                              bool restore)
 {
     struct fn_device *d = c->device;
     char key_file[4096];
@@ -96,12 +97,44 @@ static fn_err init_unattended(struct fn_manage_call *c, struct fn_life_head *hea
                        d->options.unattended_key);
     head->mode = FN_LIFE_UNATTENDED;
     d->unattended = true;
-    FN_TRY(fn_life_begin(d, head, root));
+    FN_TRY(restore ? fn_restore(c, head, root) : fn_life_begin(d, head, root));
     FN_TRY(init_clients(c));
     FN_TRY(open_object(c));
     FN_TRY(minutes(c, head));
     FN_TRY(close_object(c));
     return fn_life_head_store(d, head, root);
+}
+
+/* Root and administrators: the device splits the root, seals the shares, and forgets the passphrases. */
+static fn_err init_shares(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32], bool restore)
+{
+    struct fn_persons *persons FN_SCOPED_PERSONS = NULL;
+    struct fn_share_set set;
+    struct fn_pending *p;
+    int64_t needed;
+    FN_TRY(fn_persons_read(c, &persons));
+    FN_TRY(fn_djson_member_number(M(c), "needed", 2, 2, 255, &needed));
+    head->mode = FN_LIFE_SHARES;
+    head->n = fn_persons_holders(persons, false);
+    head->m = (uint8_t)needed;
+    head->generation = 1;
+    if (head->m > head->n)
+        return FN_FAIL(FN_E_ARGUMENT, "%d shares needed, %d administrators hold one", head->m, head->n);
+    FN_TRY(restore ? fn_restore(c, head, root) : fn_life_begin(c->device, head, root));
+    FN_TRY(init_clients(c));
+    FN_TRY(fn_pending_new(c->device, &p));
+    fn_err err = fn_persons_put(persons, p);
+    if (err == FN_OK) err = fn_pending_commit(p);
+    fn_pending_free(p);
+    FN_TRY(err);
+    FN_TRY(open_object(c));
+    FN_TRY(minutes(c, head));
+    FN_TRY(fn_djson_put_number(c->out, "shares_needed", head->m));
+    FN_TRY(fn_djson_put_number(c->out, "shares_of", head->n));
+    FN_TRY(fn_root_set(c->device, head, &set));
+    FN_TRY(fn_persons_hand_out(c, persons, &set, false, root, 32));
+    FN_TRY(close_object(c));
+    return fn_life_head_store(c->device, head, root);
 }
 
 static fn_err verb_init(struct fn_manage_call *c)
@@ -115,7 +148,8 @@ static fn_err verb_init(struct fn_manage_call *c)
                        fn_state_name(atomic_load(&d->state)));
     FN_TRY(fn_djson_member_bool(M(c), "unattended", false, &unattended));
     FN_TRY(fn_secret_alloc(&root, 32));
-    fn_err err = unattended ? init_unattended(c, &head, root) : FN_FAIL(FN_E_UNSUPPORTED, "key shares");
+    bool restore = fn_djson_member(M(c), "restore") >= 0;
+    fn_err err = (unattended ? init_unattended : init_shares)(c, &head, root, restore);
     if (err != FN_OK) {
         fn_life_abandon(d);
         d->unattended = false;
@@ -392,41 +426,73 @@ static fn_err verb_shutdown(struct fn_manage_call *c)
     return FN_OK;
 }
 
+#define SUPER    FN_ROLE_BIT(FN_ROLE_SUPER)
+#define BUSINESS (SUPER | FN_ROLE_BIT(FN_ROLE_BUSINESS))
+#define AUDIT    (FN_ROLE_BIT(FN_ROLE_AUDIT_ADMIN) | FN_ROLE_BIT(FN_ROLE_AUDITOR))
+#define OPERATOR (BUSINESS | FN_ROLE_BIT(FN_ROLE_OPERATOR))
+
+/* Roles are asked once the device has administrators (hsm.md 3); 0: nobody need be logged in. */
 static const struct {
     const char *name;
     fn_manage_verb *run;
+    unsigned roles;
+    bool life; /* changes what background work stands on: that waits */
 } verbs[] = {
-    {"init", verb_init},
-    {"status", verb_status},
-    {"client.add", verb_client_add},
-    {"client.remove", verb_client_remove},
-    {"client.list", verb_client_list},
-    {"key.create_index", verb_create_index},
-    {"kek.create", verb_kek_create},
-    {"key.list", verb_key_list},
-    {"key.destroy", verb_key_destroy},
-    {"key.password_reset", verb_password_reset},
-    {"self_test", verb_self_test},
-    {"log.verify", verb_log_verify},
-    {"shutdown", verb_shutdown},
+    {"init", verb_init, 0, true},
+    {"status", verb_status, 0, false},
+    {"unlock", fn_verb_unlock, 0, true},
+    {"login.challenge", fn_verb_login_challenge, 0, false},
+    {"login", fn_verb_login, 0, false},
+    {"logout", fn_verb_logout, 0, false},
+    {"person.list", fn_verb_person_list, 0, false},
+    {"person.add", fn_verb_person_add, SUPER, false},
+    {"person.remove", fn_verb_person_remove, SUPER, false},
+    {"token.put", fn_verb_token_put, 0, false},
+    {"token.change", fn_verb_token_change, 0, false},
+    {"phrase", fn_verb_phrase, 0, false},
+    {"reshare.begin", fn_verb_reshare_begin, SUPER, true},
+    {"reshare.commit", fn_verb_reshare_commit, SUPER, true},
+    {"backup.create", fn_verb_backup_create, SUPER, false},
+    {"client.add", verb_client_add, BUSINESS, false},
+    {"client.remove", verb_client_remove, BUSINESS, false},
+    {"client.list", verb_client_list, 0, false},
+    {"key.create_index", verb_create_index, BUSINESS, false},
+    {"key.import_enveloped", fn_verb_import_enveloped, BUSINESS, false},
+    {"kek.create", verb_kek_create, BUSINESS, false},
+    {"kek.rotate", fn_verb_kek_rotate, BUSINESS, false},
+    {"kek.retire", fn_verb_kek_retire, BUSINESS, false},
+    {"key.list", verb_key_list, 0, false},
+    {"key.destroy", verb_key_destroy, BUSINESS, false},
+    {"key.password_reset", verb_password_reset, OPERATOR, false},
+    {"self_test", verb_self_test, 0, false},
+    {"log.verify", verb_log_verify, AUDIT, false},
+    {"shutdown", verb_shutdown, OPERATOR, false},
 };
 
-fn_err fn_manage(struct fn_device *d, uint32_t uid, struct fn_bytes verb, struct fn_bytes body,
-                 struct fn_buf *out)
+static fn_err role_allows(struct fn_manage_call *c, unsigned allowed)
+{
+    if (!allowed || atomic_load(&c->device->state) == FN_DEVICE_INITIAL || !fn_persons_any(c->device))
+        return FN_OK;
+    if (!c->session->role) return FN_FAIL(FN_E_DEVICE_LOGIN, "log in first");
+    if (allowed & FN_ROLE_BIT(c->session->role)) return FN_OK;
+    return FN_FAIL(FN_E_DENIED, "not for the role of %s", c->session->person);
+}
+
+fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
+                 struct fn_bytes body, struct fn_buf *out)
 {
     struct fn_djson_doc *doc FN_SCOPED_HEAP = NULL;
-    struct fn_manage_call call = {.device = d, .uid = uid, .out = out};
+    struct fn_manage_call call = {.device = d, .session = session, .uid = session->uid, .out = out};
     FN_TRY(fn_heap_array(&doc, 1, sizeof *doc));
     FN_TRY(fn_djson_read(doc, body.n ? body : FN_BYTES_LITERAL("{}")));
     if (doc->nodes[0].kind != FN_DJSON_OBJECT) return FN_FAIL(FN_E_ARGUMENT, "an object is wanted");
     call.doc = doc;
     for (size_t i = 0; i < FN_COUNT(verbs); i++) {
         if (!fn_bytes_equal(verb, fn_bytes(verbs[i].name, strlen(verbs[i].name)))) continue;
-        /* Background work looks at the store; it waits while the device's life changes. */
-        bool changes = verbs[i].run == verb_init;
-        if (changes) pthread_rwlock_wrlock(&d->life_lock);
+        FN_TRY(role_allows(&call, verbs[i].roles));
+        if (verbs[i].life) pthread_rwlock_wrlock(&d->life_lock);
         fn_err err = verbs[i].run(&call);
-        if (changes) pthread_rwlock_unlock(&d->life_lock);
+        if (verbs[i].life) pthread_rwlock_unlock(&d->life_lock);
         return err;
     }
     return FN_FAIL(FN_E_NOT_FOUND, "no management verb \"%.*s\"", (int)(verb.n < 64 ? verb.n : 64),

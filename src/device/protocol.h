@@ -123,7 +123,9 @@ enum {
     FN_OP(0x0070, ANCHOR_SET, "vQQD", "v", 0, NONE, FN_OPF_CHANGES | FN_OPF_SINGLE)                          \
     FN_OP(0x0071, ANCHOR_GET, "vD", "vQDv", 0, NONE, FN_OPF_SINGLE)                                          \
     FN_OP(0x0072, ANCHOR_LIST, "", "v", 0, NONE, FN_OPF_SINGLE)                                              \
-    /* 0x0080-0x00bf reserved: re-wrap, re-encrypt, derive, index, co-sign partial, channel derive, OTP */  \
+    /* a sealed blob under the current generation of its KEK */                                              \
+    FN_OP(0x0080, KEY_REWRAP, "v", "v", 0, NONE, 0)                                                          \
+    /* 0x0081-0x00bf reserved: re-encrypt, derive, index, co-sign partial, channel derive, OTP */            \
     /* management socket: bodies are JSON objects in UTF-8, described verb by verb in docs/protocol/device.md */ \
     FN_OP(0x0100, MANAGE, "vv", "v", 0, NONE, FN_OPF_MANAGEMENT | FN_OPF_ANY_STATE | FN_OPF_SINGLE)
 

@@ -22,7 +22,7 @@
 
 #define READ_MOST       ((size_t)256 << 10) /* of one connection in one turn */
 #define REGION          ((size_t)4 << 20)   /* read by one turn */
-#define TURN_MOST     ((size_t)1 << 20)  /* bytes of work for one connection, then it is the others' turn */
+#define TURN_MOST     ((size_t)256 << 10)  /* bytes of work for one connection, then it is the others' turn */
 #define EVENTS          256
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
 #define SESSIONS_MOST   16384u            /* of one connection */

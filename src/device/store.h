@@ -56,10 +56,11 @@ struct fn_device_store_report {
 /* What a running store takes, and how its background work fares. */
 struct fn_device_store_figures {
     uint64_t base_bytes, log_bytes; /* on the disk */
-    uint64_t memory_bytes;          /* 64 a record of the base, and the changes since (their values sealed) */
-    uint64_t checkpoints;           /* since opening, rekeying included */
-    fn_err last_checkpoint;         /* result; after a failure commits go on in the log */
-    fn_err refuses;                 /* not 0: why no commit is taken until it is opened again */
+    uint64_t memory_bytes;  /* 64 a record of the base (twice during a checkpoint), and the changes since
+                               (values sealed) */
+    uint64_t checkpoints;   /* since opening, rekeying included */
+    fn_err last_checkpoint; /* result; after a failure commits go on in the log */
+    fn_err refuses;         /* not 0: why no commit is taken until it is opened again */
 };
 
 /* Makes an empty store; FN_E_EXISTS when the directory holds one. */

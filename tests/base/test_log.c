@@ -5,8 +5,10 @@
 #include "base/sys/metrics.h"
 #include <jansson.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -102,6 +104,33 @@ static void file_is_opened_anew_after_rotation(void **state)
     assert_int_equal(fn_log_open("test", FN_LOG_FILE, "/no/such/folder/x", FN_LOG_INFO), FN_E_NOT_FOUND);
 }
 
+/* A disk that is full takes part of a line; the next line that fits stands by itself. */
+static void a_cut_line_spoils_no_other(void **state)
+{
+    (void)state;
+    char path[80], lines[4][2000];
+    struct rlimit before, small;
+    fn_format(path, sizeof path, "%s/full.log", folder);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(fn_log_open("test", FN_LOG_FILE, path, FN_LOG_INFO), FN_OK);
+    uint64_t lost = fn_log_lost();
+    small = (struct rlimit){40, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    fn_log(FN_LOG_INFO, "first");
+    fn_log(FN_LOG_INFO, "second");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(fn_log_lost() - lost, 2);
+    fn_log(FN_LOG_INFO, "third");
+    assert_int_equal(lines_of(path, lines, 4), 2);
+    assert_int_equal(strlen(lines[0]), 41);
+    json_t *o = json_loads(lines[1], JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(o);
+    assert_string_equal(member(o, "event"), "third");
+    json_decref(o);
+    assert_int_equal(fn_log_open("test", FN_LOG_STDERR, NULL, FN_LOG_INFO), FN_OK);
+}
+
 static void syslog_messages_follow_rfc_5424(void **state)
 {
     (void)state;
@@ -190,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_json),
         cmocka_unit_test(file_is_opened_anew_after_rotation),
+        cmocka_unit_test(a_cut_line_spoils_no_other),
         cmocka_unit_test(syslog_messages_follow_rfc_5424),
         cmocka_unit_test(pairs_are_separated),
         cmocka_unit_test(metrics_have_prometheus_form),

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -135,8 +136,11 @@ static void root_is_given_up_for_good(void **state)
     if (geteuid() != 0) skip();
     pid_t pid = fork();
     if (pid == 0) {
+        int told = 0;
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (fn_process_become(61234, 61234) != FN_OK || fn_process_no_new_privileges() != FN_OK) _exit(1);
         if (getuid() != 61234 || getgid() != 61234 || seteuid(0) == 0) _exit(2);
+        if (prctl(PR_GET_PDEATHSIG, &told) || told != SIGTERM) _exit(4); /* a killed supervisor still ends us */
         _exit(fn_process_become(0, 0) == FN_E_DENIED ? 0 : 3);
     }
     int status;

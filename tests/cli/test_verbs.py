@@ -20,6 +20,43 @@ def verbs():
         return sorted(name[:-2] for name in os.listdir(folder + "/man1"))
 
 
+class Terminal(unittest.TestCase):
+    """What others chose does not steer the terminal it is shown on."""
+
+    def test_tables(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/c.yaml", "w") as f:
+                f.write('log: {file: "\\e[31mred\\r\\x9b2Jx\\x7f封泥"}\n')
+            r = run("config", "show", "--config", folder + "/c.yaml")
+            self.assertEqual(r.returncode, 0)
+            self.assertIn("?[31mred??2Jx?封泥", r.stdout)
+
+    def test_errors(self):
+        r = run("config", "check", "--config", "/no\x1b[2J\u009b2Jx")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("/no?[2J?2Jx", r.stderr)
+
+
+class Secrets(unittest.TestCase):
+    def refused(self, content):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/password", "wb") as f:
+                f.write(content)
+            r = run("device", "key", "create", "--index", "1", "--password-file", folder + "/password",
+                    "--management", folder + "/socket")
+            self.assertEqual(r.returncode, 1)
+            return r.stderr
+
+    def test_a_password_is_taken_whole_or_not(self):
+        for good in (b"x" * 510, b"x" * 510 + b"\r\nmore", b"secret", "口令\n".encode()):
+            self.assertIn("socket", self.refused(good))
+        self.assertIn("TOO_LARGE", self.refused(b"x" * 511))
+        self.assertIn("TOO_LARGE", self.refused(b"x" * 100000))
+        self.assertIn("NUL", self.refused(b"sec\0ret\n"))
+        self.assertIn("empty", self.refused(b"\n"))
+        self.assertIn("empty", self.refused(b""))
+
+
 class Help(unittest.TestCase):
     def test_all(self):
         r = run("--help")

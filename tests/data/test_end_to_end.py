@@ -158,7 +158,13 @@ class EndToEnd(unittest.TestCase):
         done = self.device.fengni(*self.protect_words(source=second), check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("605", done.stderr)
-        self.assertEqual(len(rows), 300)
+        words = ["data", "adopt", "--db", self.db, "--table", "citizens", "--reason", "从备份恢复"]
+        self.assertEqual(self.device.fengni(*words, "--credential", self.csv, check=False).returncode, 1)
+        self.assertEqual(self.device.json(*words, "--credential", self.credential())["adopted"], 1)
+        self.assertEqual(self.protect(source=second)["rows"], 10)
+        self.assertEqual(self.verify()["rows"], 310)
+        self.assertEqual(self.rows_in_clear()[:300], rows)
+        self.assertIn("从备份恢复", self.device.fengni("data", "log").stdout)
 
     def test_killed_protect_goes_on(self):
         rows = make_csv(self.csv, 12000)

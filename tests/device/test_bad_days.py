@@ -351,7 +351,7 @@ def shutdown(d):
 
 states()
 with Device() as d:
-    for part in (malformed, pieces, ordering, stalled, idle, passwords, repeats, second_device, separation, shutdown):
+    for part in (idle, malformed, pieces, ordering, stalled, passwords, repeats, second_device, separation, shutdown):
         start = time.time()
         part(d)
         print("ok %s %.1f s" % (part.__name__, time.time() - start), flush=True)

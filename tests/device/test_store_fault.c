@@ -458,6 +458,56 @@ static void survives_a_second_crash_while_recovering(void **state)
     for (uint64_t nth = 1; nth <= 4; nth++) every_call(FN_FAULT_IO, false, nth);
 }
 
+/* Loses power in a long commit, so that a torn frame is at the end of the log. */
+static void tear(struct history *h, uint64_t seed)
+{
+    static uint8_t value[20000];
+    struct fn_change c = {.name = record_name(19), .value = fn_bytes(value, sizeof value)};
+    fn_file_fault_arm(h->disk, FN_FAULT_POWER, 1, false);
+    assert_int_equal(fn_device_store_commit(h->store, &c, 1), FN_E_IO);
+    fn_file_fault_power_cut(h->disk, FN_POWER_MIXED, seed);
+    fn_device_store_close(h->store);
+    assert_int_equal(fn_device_store_open(&h->store, h->files, DIRECTORY, &keys[0], NULL), FN_OK);
+    if (fn_device_store_generation(h->store) > h->generation) h->generation++; /* it was written whole */
+    c.remove = true;
+    assert_int_equal(fn_device_store_commit(h->store, &c, 1), FN_OK);
+    h->generation++;
+}
+
+/* A checkpoint that breaks off leaves the old log behind a new one that takes the commits; what a full disk
+ * or a power cut left at the end of the old one before must be gone for good. */
+static void survives_after_a_checkpoint_that_failed(void **state)
+{
+    (void)state;
+    unsigned long failed = 0;
+    for (uint64_t nth = 1; nth <= 24; nth++)
+        for (int draw = 0; draw < CRASHES + 6; draw++) {
+            enum crash how = draw < CRASHES ? (enum crash)draw : CRASH_MIXED;
+            struct history h;
+            begin(&h);
+            assert_int_equal(fn_device_store_create(h.files, DIRECTORY, &keys[0]), FN_OK);
+            assert_int_equal(fn_device_store_open(&h.store, h.files, DIRECTORY, &keys[0], NULL), FN_OK);
+            h.created = true;
+            for (uint32_t i = 0; i < 4; i++) commit(&h, C(i + 1, NONE, 2 * i, 2 * i + 1));
+            static uint8_t no_room[4096];
+            struct fn_change c = {.name = record_name(19),
+                                  .value = fn_bytes(no_room, nth * 150 + (uint64_t)draw)};
+            fn_file_fault_arm(h.disk, FN_FAULT_DISK_FULL, 1, false);
+            assert_int_equal(fn_device_store_commit(h.store, &c, 1), FN_E_DISK_FULL);
+            if (nth % 4 >= 2) tear(&h, nth * CRASHES + (uint64_t)draw);
+            fn_file_fault_arm(h.disk, nth % 2 ? FN_FAULT_IO : FN_FAULT_DISK_FULL, (nth + 1) / 2, false);
+            failed += fn_device_store_checkpoint(h.store) != FN_OK;
+            fn_file_fault_arm(h.disk, FN_FAULT_NONE, 0, false);
+            commit(&h, C(30, 1, 0, 1));
+            commit(&h, C(31, NONE, 2, 20));
+            assert_false(h.stopped);
+            crash(&h, how, nth * 100 + (uint64_t)draw);
+            recover(&h);
+            fn_file_fault_free(h.disk);
+        }
+    assert_true(failed >= 10 * CRASHES);
+}
+
 /* ---- alteration ---- */
 
 /* A stopped store: base.8 with records 0 … 15, log.8 with two sessions. */
@@ -704,6 +754,37 @@ static void an_older_copy_shows_by_its_generation(void **state)
     fn_file_fault_free(h.disk);
 }
 
+/* Two copies that went on differently: their frames have one key and one order of generations, yet one's
+ * second frame is no continuation of the other's first. */
+static void frames_of_another_copy_do_not_fit(void **state)
+{
+    (void)state;
+    struct history h;
+    struct fn_file_fault *disks[2];
+    struct fn_buf logs[2] = {fn_buf_heap(), fn_buf_heap()};
+    prepare(&h, true);
+    disks[0] = h.disk;
+    assert_int_equal(fn_file_fault_clone(&disks[1], h.disk), FN_OK);
+    for (int i = 0; i < 2; i++) {
+        struct fn_device_store *store;
+        const struct fn_files *files = fn_file_fault_files(disks[i]);
+        struct fn_change c = {.name = record_name(5), .value = fn_bytes(i ? "other" : "first", 5)};
+        assert_int_equal(fn_device_store_open(&store, files, DIRECTORY, &keys[0], NULL), FN_OK);
+        for (int k = 0; k < 2; k++) assert_int_equal(fn_device_store_commit(store, &c, 1), FN_OK);
+        fn_device_store_close(store);
+        assert_int_equal(fn_files_read_all(files, DIRECTORY "/log.8", 1u << 24, &logs[i]), FN_OK);
+    }
+    assert_int_equal(logs[0].n, logs[1].n);
+    size_t second = logs[0].n - 120 - (88 + 4 + 50 + 5 + 5 + 16 + 32);
+    memcpy(logs[0].p + second, logs[1].p + second, logs[0].n - second);
+    assert_int_equal(fn_files_replace(h.files, DIRECTORY "/log.8", fn_buf_view(&logs[0]), 0600), FN_OK);
+    assert_int_equal(fn_device_store_open(&h.store, h.files, DIRECTORY, &keys[0], NULL), FN_E_CORRUPT);
+    for (int i = 0; i < 2; i++) {
+        fn_buf_free(&logs[i]);
+        fn_file_fault_free(disks[i]);
+    }
+}
+
 /* ---- nonces ---- */
 
 /* Every header of a frame or base that is about to be written, whether the write succeeds or not. */
@@ -797,9 +878,11 @@ int main(void)
         cmocka_unit_test(survives_a_full_disk_at_every_call),
         cmocka_unit_test(survives_a_disk_turned_read_only_at_every_call),
         cmocka_unit_test(survives_a_second_crash_while_recovering),
+        cmocka_unit_test(survives_after_a_checkpoint_that_failed),
         cmocka_unit_test(alterations_are_found),
         cmocka_unit_test(rearrangements_are_found),
         cmocka_unit_test(an_older_copy_shows_by_its_generation),
+        cmocka_unit_test(frames_of_another_copy_do_not_fit),
         cmocka_unit_test(no_nonce_comes_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static const struct {
     {FN_CLASS_USER_ENC, "nnnnmnnnn"},
     {FN_CLASS_SRV_SIGN, "ynyynnnny"},
     {FN_CLASS_SRV_ENC, "nnyymnnny"},
-    {FN_CLASS_DEVICE, "yyyynnnby"},
+    {FN_CLASS_DEVICE, "yyyymnnby"},
     {FN_CLASS_KEK, "ynyynnnby"},
     {FN_CLASS_INTERNAL, "ynyynnnby"},
     {FN_CLASS_EXTERNAL, "ttttttttt"},

@@ -18,15 +18,15 @@ def ours(lines):
 
 def main():
     source = random.Random(SEED)
-    cases = [(2, 2, 1), (2, 3, 16), (3, 5, 16), (3, 5, 32), (5, 9, 48), (16, 16, 20), (40, 60, 4), (2, 255, 3), (255, 255, 1)]
-    cases += [(t, t + source.randrange(6), source.randrange(1, 65)) for t in range(2, 14) for _ in range(4)]
+    cases = [(2, 2, 1), (2, 3, 16), (3, 5, 16), (3, 5, 32), (5, 9, 48), (16, 16, 20), (24, 30, 2), (2, 255, 1), (128, 255, 1)]
+    cases += [(t, t + source.randrange(6), source.randrange(1, 17)) for t in range(2, 14) for _ in range(2)]
     lines, splits, combined = [], [], []
     for t, n, size in cases:
         secret, stream = source.randbytes(size), source.randbytes((t - 1) * size)
         shares = shamir.split(secret, t, n, stream)
         lines.append(f'split {t} {n} {secret.hex()} {stream.hex()}')
         splits.append(shares)
-        if t > 60:
+        if t > 30:
             continue  # the reference solves a system of t equations
         for count in {t, n} if n < 60 else {t}:
             combined.append((source.sample(shares, count), secret))

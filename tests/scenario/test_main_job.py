@@ -12,6 +12,11 @@ from instance import BIN, Instance  # noqa: E402
 SCENARIO = os.path.join(BIN, "fengni-scenario")
 
 
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
 class MainJob(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -46,14 +51,18 @@ class MainJob(unittest.TestCase):
             for n in range(300):
                 f.write(f"\"欧阳,测试{n}\",11010519491231002X,1380000{n:04d}\r\n".encode("gb18030"))
             f.write("短行,少一列\r\n".encode("gb18030"))
-        before = hashlib.sha256(open(path, "rb").read()).hexdigest()
-        report, told = self.job("--in", path, "--columns", "姓名,电话")
-        self.assertEqual((report["cases"], report["bad_lines"], report["lost"]), (300, 1, 0))
-        self.assertEqual(report["clear_values_found"], 0)
-        self.assertIn("302", told)
-        self.assertEqual(before, hashlib.sha256(open(path, "rb").read()).hexdigest())
+        before = digest(path)
         report, _ = self.job("--in", path)
         self.assertTrue(report["passed"])
+        report, told = self.job("--in", path, "--columns", "姓名,电话")
+        self.assertEqual((report["cases"], report["bad_lines"], report["lost"]), (300, 1, 0))
+        self.assertEqual((report["clear_values_found"], report["clear_by_choice"]), (0, 0))
+        self.assertIn("302", told)
+        self.assertEqual(before, digest(path))
+        # The last run left a column clear: with that column protected now, its values are found where they were left.
+        report, _ = self.job("--in", path, status=1)
+        self.assertTrue(report["control_found"])
+        self.assertEqual((report["clear_values_found"], report["passed"]), (1, False))
 
     def test_wrong_input(self):
         path = os.path.join(self.instance.work, "bad.csv")

@@ -21,7 +21,7 @@ fn_err fn_cur_take(struct fn_cur *c, size_t n, struct fn_bytes *v)
     if (n > fn_cur_left(c))
         return FN_FAIL(FN_E_TRUNCATED, "%zu bytes wanted at offset %zu, %zu left", n, fn_cur_offset(c), fn_cur_left(c));
     *v = fn_bytes(c->p, n);
-    c->p += n;
+    c->p = fn_past(c->p, n);
     return FN_OK;
 }
 
@@ -58,7 +58,7 @@ fn_err fn_buf_reserve(struct fn_buf *b, size_t n, uint8_t **where)
         if (!b->grow) return FN_FAIL(FN_E_TOO_LARGE, "fixed buffer of %zu bytes, %zu needed", b->room, b->n + n);
         FN_TRY(b->grow(b, b->n + n));
     }
-    *where = b->p + b->n;
+    *where = b->n ? b->p + b->n : b->p;
     return FN_OK;
 }
 

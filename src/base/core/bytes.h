@@ -24,7 +24,9 @@ struct fn_cur {
     const uint8_t *start, *p, *end;
 };
 
-static inline struct fn_cur fn_cur(struct fn_bytes b) { return (struct fn_cur){b.p, b.p, b.p + b.n}; }
+/* C does not allow even 0 to be added to NULL, which stands for no bytes. */
+static inline const uint8_t *fn_past(const uint8_t *p, size_t n) { return n ? p + n : p; }
+static inline struct fn_cur fn_cur(struct fn_bytes b) { return (struct fn_cur){b.p, b.p, fn_past(b.p, b.n)}; }
 static inline size_t fn_cur_left(const struct fn_cur *c) { return (size_t)(c->end - c->p); }
 static inline size_t fn_cur_offset(const struct fn_cur *c) { return (size_t)(c->p - c->start); }
 fn_err fn_cur_u8(struct fn_cur *c, uint8_t *v);

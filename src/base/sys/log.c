@@ -26,6 +26,7 @@ static struct {
     enum fn_log_target target;
     int fd; /* file or socket; standard error is 2 */
     bool journal;
+    bool cut; /* the last line stands there in part */
     char part[32], file[256], host[64];
     _Atomic uint64_t lost;
 } logger = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = FN_LOG_INFO, .fd = 2, .part = "fengni"};
@@ -75,6 +76,7 @@ fn_err fn_log_open(const char *part, enum fn_log_target target, const char *file
     if (logger.fd != 2) close(logger.fd);
     logger.fd = fd;
     logger.target = target;
+    logger.cut = false;
     logger.level = level;
     logger.journal = target == FN_LOG_STDERR && stderr_is_journal();
     fn_format(logger.part, sizeof logger.part, "%s", part);
@@ -107,6 +109,7 @@ fn_err fn_log_reopen(void)
     pthread_mutex_lock(&logger.mutex);
     int old = logger.fd;
     logger.fd = fd;
+    logger.cut = false;
     pthread_mutex_unlock(&logger.mutex);
     close(old);
     return FN_OK;
@@ -196,6 +199,7 @@ static fn_err put_line(struct fn_buf *b, enum fn_log_level level, const char *ev
 /* True when the line is where it belongs. The system's log may have been restarted: connect once more. */
 static bool emit(struct fn_bytes line)
 {
+    size_t whole = line.n;
     if (logger.target == FN_LOG_SYSLOG) {
         if (send(logger.fd, line.p, line.n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)line.n) return true;
         int fd;
@@ -204,14 +208,19 @@ static bool emit(struct fn_bytes line)
         logger.fd = fd;
         return send(logger.fd, line.p, line.n, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)line.n;
     }
-    while (line.n) {
+    /* A full disk may have taken part of a line: what comes after it begins a line of its own. */
+    if (logger.cut && write(logger.fd, "\n", 1) == 1) logger.cut = false;
+    while (line.n && !logger.cut) {
         ssize_t r = write(logger.fd, line.p, line.n);
         if (r < 0 && errno == EINTR) continue;
-        if (r < 0) return false;
+        if (r < 0) {
+            logger.cut = line.n < whole;
+            return false;
+        }
         line.p += r;
         line.n -= (size_t)r;
     }
-    return true;
+    return !line.n;
 }
 
 void fn_log_write(enum fn_log_level level, const char *event, const struct fn_field *fields)

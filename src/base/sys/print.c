@@ -34,12 +34,12 @@ static fn_err error_json(struct fn_buf *b, fn_err code)
     return fn_buf_text(b, "]}}\n");
 }
 
-/* Details may quote what somebody typed or sent: control characters must not reach a terminal. */
-static void print_detail(const char *text)
+void fn_print_text(FILE *out, const char *text)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        bool control = *p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0);
-        fputc(control ? '?' : *p, stderr);
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; /* U+0080 … U+009F, in two bytes */
+        fputc(c1 || *p < 0x20 || *p == 0x7f ? '?' : *p, out);
+        p += c1;
     }
 }
 
@@ -57,7 +57,7 @@ static void error_text(fn_err code)
         fputs("  ", stderr);
         if (c->code != said)
             fprintf(stderr, "%d %s%s", c->code, fn_err_text(c->code)->text[lang], c->detail[0] ? ": " : "");
-        print_detail(c->detail);
+        fn_print_text(stderr, c->detail);
         fputc('\n', stderr);
         said = c->code;
     }
@@ -175,7 +175,11 @@ static void print_row(const struct fn_table *t, size_t row, const size_t *widths
     for (size_t i = 0; i < t->columns; i++) {
         const char *cell = t->cells[row * t->columns + i];
         if (!cell) cell = "";
-        if (*cell) printf("%*s%s", (int)owed, "", cell), owed = 0;
+        if (*cell) {
+            printf("%*s", (int)owed, "");
+            fn_print_text(stdout, cell);
+            owed = 0;
+        }
         owed += widths[i] - display_width(cell) + 2;
     }
     putchar('\n');

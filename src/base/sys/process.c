@@ -129,11 +129,15 @@ void fn_ready(void)
 
 fn_err fn_process_become(uid_t uid, gid_t gid)
 {
+    /* The kernel forgets on a change of uid that we asked to be told of the parent's death. */
+    int parent_death = 0;
+    if (prctl(PR_GET_PDEATHSIG, &parent_death)) return FN_FAIL_OS("PR_GET_PDEATHSIG");
     if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
         return FN_FAIL_OS("becoming uid %u", uid);
     uid_t r, e, s;
     if (getresuid(&r, &e, &s) || r != uid || e != uid || s != uid || (uid != 0 && setuid(0) == 0))
         return FN_FAIL(FN_E_DENIED, "becoming uid %u did not hold", uid);
+    if (prctl(PR_SET_PDEATHSIG, parent_death)) return FN_FAIL_OS("PR_SET_PDEATHSIG");
     return FN_OK;
 }
 

@@ -59,6 +59,18 @@ fail_db(struct fn_store *store, int code, int line, const char *format, ...)
     return fn_err_fail(number_of(store->db, code), __FILE__, line, "%s: %s (%d)", what, words, code);
 }
 
+/* Turning to WAL needs the file for itself for a moment, and SQLite does not wait for that: two processes
+ * that open a new store at once would be in each other's way. */
+static fn_err use_wal(struct fn_store *store)
+{
+    int64_t until = fn_monotonic_ms() + BUSY_TIMEOUT_MS;
+    for (;;) {
+        fn_err err = fn_store_run(store, "PRAGMA journal_mode = WAL");
+        if (err != FN_E_BUSY || fn_monotonic_ms() >= until) return err;
+        usleep(5000);
+    }
+}
+
 /* Settings that a database file cannot change back: what the file's schema says is data, never a program. */
 static fn_err configure(struct fn_store *store)
 {
@@ -79,7 +91,7 @@ static fn_err configure(struct fn_store *store)
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
     /* WAL is refused on read-only media; reading goes on there, and writing fails with its own error. */
-    FN_TRY(fn_store_run(store, "PRAGMA journal_mode = WAL"));
+    FN_TRY(use_wal(store));
     FN_TRY(fn_store_run(store, "PRAGMA synchronous = FULL"));
     FN_TRY(fn_store_run(store, "PRAGMA cell_size_check = ON"));
     return fn_store_run(store, "SELECT count(*) FROM sqlite_master");

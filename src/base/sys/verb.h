@@ -5,6 +5,7 @@
 #include "base/core/err.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct fn_text {
     const char *zh, *en;
@@ -61,6 +62,9 @@ static inline const char *fn_say(struct fn_text text) { return fn_lang() == FN_L
 /* Prints the chain of this thread's last failure to standard error, or as one JSON object to standard output: JSON is printed
  * one object a line, and an error is the last. */
 void fn_err_print(fn_err code, bool json);
+
+/* Text that somebody else may have chosen, for a terminal: control characters, which could move its cursor or worse, as "?". */
+void fn_print_text(FILE *out, const char *text);
 
 /* Progress of long work on standard error when it is a terminal (redrawn at most ten times a second); otherwise silent. */
 struct fn_progress {

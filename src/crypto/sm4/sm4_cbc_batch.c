@@ -74,7 +74,7 @@ fn_err fn_sm4_cbc_encrypt_batch(size_t count, const struct fn_sm4_cbc_job *jobs)
             return FN_FAIL(FN_E_CIPHER_LENGTH, "job %zu has %zu bytes, not a multiple of 16", i, jobs[i].n);
     FN_SM4_UNSET struct lanes l;
     l.used = 0;
-    struct queue q = {jobs, jobs + count};
+    struct queue q = {jobs, count ? jobs + count : jobs};
     for (;;) {
         bool changed = refill(&l, &q);
         if (l.used < 2) break;
