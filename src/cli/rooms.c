@@ -21,13 +21,14 @@ const struct fn_room *const *fn_cli_rooms(void)
 
 size_t fn_cli_groups(const struct fn_cli_group **groups)
 {
-    static struct fn_cli_group all[ROOMS_MOST + 5];
+    static struct fn_cli_group all[ROOMS_MOST + 6];
     size_t n = 0;
     all[n++] = (struct fn_cli_group){{"实例", "Instance"}, fn_cli_instance_verbs};
     all[n++] = (struct fn_cli_group){{"配置", "Configuration"}, fn_cli_config_verbs};
     const struct fn_verb *volatile device =
         fn_device_verbs; /* an array's address looks never NULL to the compiler */
     if (device) all[n++] = (struct fn_cli_group){{"密码设备", "Cryptographic device"}, device};
+    all[n++] = (struct fn_cli_group){{"别家密码设备", "Devices of other makers"}, fn_cli_backend_verbs};
     if (fn_cli_rng_verbs[0].path)
         all[n++] = (struct fn_cli_group){{"随机数", "Randomness"}, fn_cli_rng_verbs};
     for (const struct fn_room *const *room = fn_cli_rooms(); *room; room++)

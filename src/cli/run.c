@@ -116,6 +116,11 @@ int fn_cli_main(int argc, char **argv)
     }
     size_t count = (size_t)argc - 1 - leading, used;
     const char *const *words = (const char *const *)argv + 1 + leading;
+    if (count > 1 && !strcmp(words[0], "device") && !strncmp(words[1], "--", 2) &&
+        strcmp(words[1], "--help")) {
+        fn_err_print(fn_cli_become_device((int)count - 1, argv + 2 + leading), false);
+        return EXIT_FAILED;
+    }
     const struct fn_verb *verb = fn_cli_find(count, words, &used);
     int status = verb ? run_verb(verb, used, leading, argc, argv) : no_verb(leading, argv, count, words);
     /* A result that could not be written is a failure: disks fill, pipes close. */
