@@ -49,6 +49,7 @@ struct fn_data_table {
     struct fn_manifest manifest; /* of our writer */
     uint64_t anchored, issue;    /* counter at the last anchor; next sequence number to hand out */
     int64_t anchored_at_ms;
+    struct fn_ring *ring; /* of the write path, kept from call to call */
     struct fn_statement *insert, *top, *add_head, *drop_heads, *put_segment;
 };
 
@@ -126,6 +127,7 @@ struct fn_row_source {
     void (*committed)(void *self, const struct fn_batch *b);
 };
 fn_err fn_data_table_write(struct fn_data_table *table, const struct fn_row_source *source);
+void fn_data_ring_free(struct fn_data_table *table);
 fn_err fn_data_table_update(struct fn_data_table *table, uint64_t id, const struct fn_bytes *cells);
 fn_err fn_data_table_delete(struct fn_data_table *table, uint64_t id);
 

@@ -404,8 +404,16 @@ static fn_err verb_self_test(struct fn_manage_call *c)
         fn_life_exception(d, "self-test on demand");
         return FN_WRAP(FN_E_DEVICE_EXCEPTION, "self-test");
     }
-    /* Passed after the operator's repair: service goes on (hsm.md 3). */
-    if (state == FN_DEVICE_EXCEPTION) atomic_store(&d->state, d->store ? FN_DEVICE_READY : FN_DEVICE_LOCKED);
+    /* Passed after the operator's repair: service goes on (hsm.md 3); what had not been opened is opened now.
+     */
+    if (state == FN_DEVICE_EXCEPTION && d->store) {
+        atomic_store(&d->state, FN_DEVICE_READY);
+    } else if (state == FN_DEVICE_EXCEPTION) {
+        pthread_rwlock_wrlock(&d->life_lock);
+        err = fn_life_open(d);
+        pthread_rwlock_unlock(&d->life_lock);
+        FN_TRY(err);
+    }
     return fn_status_json(d, true, c->out);
 }
 

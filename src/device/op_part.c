@@ -205,7 +205,7 @@ static fn_err update(struct fn_multi *p, struct fn_bytes in, struct fn_buf *out)
     }
     if (!is_aead(p->kind) || p->alg == FN_SGD_SM4_CCM) return cipher_update(p, in, out);
     FN_TRY(fn_buf_reserve(out, in.n, &where));
-    fn_gcm_update(&p->gcm, in.p, where, in.n);
+    FN_TRY(fn_gcm_update(&p->gcm, in.p, where, in.n));
     out->n += in.n;
     return FN_OK;
 }
