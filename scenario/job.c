@@ -25,6 +25,7 @@ struct job {
     const char *instance, *in, *columns;
     unsigned long long cases, seed;
     bool json;
+    enum fengni_suite suite;
     char directory[4096], database[4200], old_database[4200], socket[4200], report[4200],
         status_command[16500];
     struct rows rows;
@@ -130,6 +131,7 @@ static int open_table(const struct job *j, int read_only, struct fengni_data **d
     snprintf(url, sizeof url, "sqlite:%s", j->database);
     struct fengni_table_options options = {.columns = read_only ? NULL : j->rows.column,
                                            .column_count = read_only ? 0 : j->rows.columns,
+                                           .suite = j->suite,
                                            .read_only = read_only};
     if (fengni_data_open(data, url, j->socket)) return data_failed();
     if (fengni_table_open(*data, TABLE, &options, table)) {
@@ -450,6 +452,7 @@ int scenario_main_job(int argc, char **argv)
                                             {"columns", required_argument, NULL, 'c'},
                                             {"cases", required_argument, NULL, 'n'},
                                             {"seed", required_argument, NULL, 's'},
+                                            {"suite", required_argument, NULL, 'u'},
                                             {"json", no_argument, NULL, 'j'},
                                             {0}};
     struct job j = {.cases = 10000, .seed = 1};
@@ -469,6 +472,9 @@ int scenario_main_job(int argc, char **argv)
             break;
         case 's':
             j.seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'u': /* devices without authenticated encryption: 2 */
+            j.suite = strcmp(optarg, "2") == 0 ? FENGNI_SUITE_SM4_CBC_HMAC_SM3 : FENGNI_SUITE_SM4_GCM;
             break;
         case 'j':
             j.json = true;
