@@ -971,6 +971,7 @@ static void *housekeeping(void *context)
         if (beat % 5 || atomic_load(&d->state) != FN_DEVICE_READY) continue;
         pthread_rwlock_rdlock(&d->life_lock);
         fn_dlog_settle(d);
+        fn_generation_note(d, false);
         if (beat % 50 == 0) fn_change_prune(d);
         pthread_rwlock_unlock(&d->life_lock);
     }
