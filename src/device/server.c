@@ -48,6 +48,7 @@ struct fn_conn {
     size_t sessions_room;
     uint32_t session_serial;
     unsigned outstanding, waits; /* deferred or pending requests; completions that will come */
+    uint32_t watched; /* events that the epoll instance knows */
     bool closing, dead, in_turn, in_again, paused, writing;
 };
 
@@ -517,7 +518,9 @@ static void watch(struct fn_work *w, struct fn_conn *c, int how)
 {
     struct epoll_event e = {.events = (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0),
                             .data.ptr = c};
+    if (how == EPOLL_CTL_MOD && c->watched == e.events) return;
     if (epoll_ctl(w->epoll, how, c->fd, &e)) c->closing = true;
+    c->watched = e.events;
 }
 
 static void conn_add(struct fn_work *w, int fd, uint32_t uid)
@@ -640,7 +643,7 @@ static void conn_send(struct fn_conn *c, const uint8_t *p, size_t n)
         free(c->out);
         c->out = NULL;
         c->out_n = c->out_at = 0;
-        p += sent - old;
+        if (sent > old) p += sent - old;
         n -= sent - old;
     } else {
         c->out_at += sent;
@@ -758,7 +761,6 @@ static void turn_end(struct fn_work *w)
         c->in_turn = false;
         bool more = false;
         if (!c->dead) {
-            bool was_paused = c->paused, was_writing = c->writing;
             conn_send(c, c->turn_out, c->turn_n);
             c->turn_out = NULL;
             c->turn_n = 0;
@@ -766,7 +768,7 @@ static void turn_end(struct fn_work *w)
             more = !over_limit(c) && holds_frame(c);
             /* Nothing is read from whoever still has work in hand: what waits stays in its socket. */
             c->paused = over_limit(c) || more;
-            if (was_paused != c->paused || was_writing != c->writing) watch(w, c, EPOLL_CTL_MOD);
+            watch(w, c, EPOLL_CTL_MOD);
         }
         /* A connection that is closed for a fault has been told why, if its socket had room. */
         if (c->dead || c->closing) {
