@@ -292,6 +292,7 @@ struct fn_session {
     uint32_t id;
     bool busy; /* a state-changing request is under way: later ones wait */
     struct fn_deferred *first, *last;
+    struct fn_session *resume_next; /* of those whose deferred requests go on in the next turn */
     struct fn_key **keys;
     uint64_t *handles;
     size_t keys_room, keys_count;

@@ -25,6 +25,7 @@
 #define TURN_MOST     ((size_t)256 << 10)  /* bytes of work for one connection, then it is the others' turn */
 #define EVENTS          256
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
+#define DEFERRED_MOST   ((size_t)4 << 20) /* requests of one connection that wait behind a change */
 #define SESSIONS_MOST   16384u            /* of one connection */
 #define OPERATIONS_ROOM 96
 #define BUSY_RETRY_MS   2
@@ -48,6 +49,9 @@ struct fn_conn {
     size_t sessions_room;
     uint32_t session_serial;
     unsigned outstanding, waits; /* deferred or pending requests; completions that will come */
+    size_t deferred_n;           /* bytes of deferred requests */
+    struct fn_session *resumes;  /* that have deferred requests and wait for the next turn */
+    struct fn_deferred *orphans; /* requests deferred behind the end of their session */
     uint32_t watched; /* events that the epoll instance knows */
     bool closing, dead, in_turn, in_again, paused, writing;
 };
@@ -191,6 +195,8 @@ void fn_run_SESSION_CLOSE(struct fn_work *w, struct fn_item **items, size_t n)
     }
     rq->conn->sessions[s->id & 0xffff] = NULL;
     rq->session = NULL;
+    rq->conn->orphans = s->first;
+    s->first = s->last = NULL;
     fn_session_free(s);
     atomic_fetch_sub(&w->base.device->sessions, 1);
 }
@@ -201,6 +207,7 @@ static void touch(struct fn_work *w, struct fn_conn *c)
 {
     if (c->in_turn) return;
     c->in_turn = true;
+    c->turn_cost = 0;
     c->turn_next = w->turn;
     w->turn = c;
 }
@@ -331,17 +338,12 @@ static fn_err defer(struct fn_conn *c, struct fn_session *s, struct fn_bytes fra
         s->first = d;
     s->last = d;
     c->outstanding++;
+    c->deferred_n += d->n;
     return FN_OK;
 }
 
-static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f, struct fn_bytes raw)
+static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f)
 {
-    struct fn_session *busy = NULL;
-    if (session_find(c, f->session, &busy) != FN_OK) fn_err_clear();
-    if (busy && busy->busy) {
-        if (defer(c, busy, raw) != FN_OK) c->closing = true;
-        return;
-    }
     struct fn_request *rq = request_new(w, c);
     if (!rq) {
         c->closing = true;
@@ -363,9 +365,26 @@ static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_
         request_run(w, rq);
 }
 
+/* Requests of one session run in order: behind a change that is under way, and behind those that wait for
+ * it. */
+static void request_take(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f, struct fn_bytes raw)
+{
+    struct fn_session *s = NULL;
+    if (session_find(c, f->session, &s) != FN_OK) fn_err_clear();
+    if (!s || (!s->busy && !s->first))
+        request_begin(w, c, f);
+    else if (defer(c, s, raw) != FN_OK)
+        c->closing = true;
+}
+
+static bool unread(const struct fn_conn *c)
+{
+    return c->out_n - c->out_at > OUT_MOST;
+}
+
 static bool over_limit(const struct fn_conn *c)
 {
-    return c->outstanding >= FN_DEVICE_OUTSTANDING_MOST || c->out_n - c->out_at > OUT_MOST;
+    return c->outstanding >= FN_DEVICE_OUTSTANDING_MOST || c->deferred_n > DEFERRED_MOST || unread(c);
 }
 
 static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
@@ -379,13 +398,12 @@ static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
 static void take_frames(struct fn_work *w, struct fn_conn *c, struct fn_bytes data)
 {
     size_t size, want;
-    c->turn_cost = 0;
     while (!c->closing && !over_limit(c) && c->turn_cost < TURN_MOST) {
         struct fn_frame f;
         fn_err err = fn_frame_read(data, &f, &size, &want);
         if (err != FN_OK) bad_frame(w, c, err);
         if (err != FN_OK || !size) break;
-        request_begin(w, c, &f, fn_bytes(data.p, size));
+        request_take(w, c, &f, fn_bytes(data.p, size));
         data = fn_bytes(data.p + size, data.n - size);
         c->turn_cost += size;
     }
@@ -440,26 +458,52 @@ void fn_work_complete(struct fn_work *w, struct fn_pending *p)
     if (was_empty) wake(w);
 }
 
-/* The session goes on with what waited behind the change. */
+static void deferred_run(struct fn_work *w, struct fn_conn *c, struct fn_deferred *d)
+{
+    struct fn_frame f;
+    size_t size, want;
+    d->next = w->garbage; /* items point into it until the turn ends */
+    w->garbage = d;
+    c->outstanding--;
+    c->deferred_n -= d->n;
+    c->turn_cost += d->n;
+    if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK) request_begin(w, c, &f);
+}
+
+/* The session goes on with what waited behind the change; what does not fit this turn waits for the next. */
 static void session_resume(struct fn_work *w, struct fn_conn *c, struct fn_session *s)
 {
     uint32_t id = s->id;
-    s->busy = false;
     while (s->first && !s->busy && !c->closing) {
-        struct fn_deferred *d = s->first;
-        struct fn_frame f;
-        size_t size, want;
-        s->first = d->next;
-        if (!s->first) s->last = NULL;
-        d->next = w->garbage;
-        w->garbage = d;
-        c->outstanding--;
-        if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK)
-            request_begin(w, c, &f, fn_bytes(d->b, d->n));
-        if (session_find(c, id, &s) != FN_OK) { /* the frame closed it */
-            fn_err_clear();
+        if (c->turn_cost >= TURN_MOST || unread(c)) {
+            s->resume_next = c->resumes;
+            c->resumes = s;
             return;
         }
+        struct fn_deferred *d = s->first;
+        s->first = d->next;
+        if (!s->first) s->last = NULL;
+        deferred_run(w, c, d);
+        if (session_find(c, id, &s) != FN_OK) { /* the frame closed it: the others are told so */
+            fn_err_clear();
+            while (c->orphans) {
+                d = c->orphans;
+                c->orphans = d->next;
+                deferred_run(w, c, d);
+            }
+            return;
+        }
+    }
+}
+
+static void sessions_resume(struct fn_work *w, struct fn_conn *c)
+{
+    struct fn_session *s = c->resumes;
+    c->resumes = NULL;
+    while (s) {
+        struct fn_session *next = s->resume_next;
+        session_resume(w, c, s);
+        s = next;
     }
 }
 
@@ -493,10 +537,12 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     /* What it had claimed is free before the session's next request looks. */
     fn_pending_free(p);
     if (!rq) return;
-    if (session_find(c, rq->session_id, &s) == FN_OK)
+    if (session_find(c, rq->session_id, &s) == FN_OK) {
+        s->busy = false;
         session_resume(w, c, s);
-    else
+    } else {
         fn_err_clear();
+    }
 }
 
 static void completions(struct fn_work *w)
@@ -611,8 +657,9 @@ static void conn_read(struct fn_work *w, struct fn_conn *c)
 /* Frames that waited while the connection was over its limits. */
 static void conn_resume(struct fn_work *w, struct fn_conn *c)
 {
+    sessions_resume(w, c);
     c->paused = false;
-    if (!c->held_n) return;
+    if (!c->held_n || c->closing) return;
     if (c->held_n > REGION - w->region_used) return; /* once more when the region is free */
     uint8_t *at = w->region + w->region_used;
     size_t n = c->held_n;
@@ -765,7 +812,7 @@ static void turn_end(struct fn_work *w)
             c->turn_out = NULL;
             c->turn_n = 0;
             c->writing = c->out_n > c->out_at;
-            more = !over_limit(c) && holds_frame(c);
+            more = (c->resumes && !unread(c)) || (!over_limit(c) && holds_frame(c));
             /* Nothing is read from whoever still has work in hand: what waits stays in its socket. */
             c->paused = over_limit(c) || more;
             watch(w, c, EPOLL_CTL_MOD);
