@@ -154,7 +154,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
-    atomic_ullong operations, refusals, connections, sessions;
+    atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
     struct fn_work *workers;
@@ -469,7 +469,7 @@ bool fn_device_random_degraded(void);
 /* Sockets and workers, before the process is confined; then service until stopped or a signal. */
 fn_err fn_server_open(struct fn_device *d);
 fn_err fn_server_run(struct fn_device *d, int signals);
-/* After the store was closed, which delivers the last completions. */
+/* Ends connections and workers; no change is under way any more. */
 void fn_server_end(struct fn_device *d);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;

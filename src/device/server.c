@@ -27,6 +27,8 @@
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
 #define DEFERRED_MOST   ((size_t)4 << 20) /* requests of one connection that wait behind a change */
 #define SESSIONS_MOST   16384u            /* of one connection */
+#define STRANGERS_SHARE 8    /* of the connections one in so many may be nobody's client */
+#define STRANGER_FRAME  4096 /* longest of theirs */
 #define OPERATIONS_ROOM 96
 #define BUSY_RETRY_MS   2
 
@@ -54,6 +56,7 @@ struct fn_conn {
     struct fn_deferred *orphans; /* requests deferred behind the end of their session */
     uint32_t watched; /* events that the epoll instance knows */
     bool closing, dead, in_turn, in_again, paused, writing;
+    bool stranger; /* its uid was no client's when it connected */
 };
 
 struct fn_deferred {
@@ -71,6 +74,7 @@ struct incoming {
     struct incoming *next;
     int fd;
     uint32_t uid;
+    bool stranger;
 };
 
 struct fn_work {
@@ -88,6 +92,7 @@ struct fn_work {
     struct fn_deferred *garbage;
     struct gather gather[OPERATIONS_ROOM];
     bool gathered;
+    unsigned waits; /* completions that will come */
     /* from other threads */
     pthread_mutex_t mutex;
     struct fn_pending *done_first, *done_last;
@@ -234,13 +239,17 @@ static fn_err state_allows(struct fn_device *d, const struct fn_operation *op)
     return FN_FAIL(FN_E_DEVICE_STATE, "%s: not initialised", op->name);
 }
 
-/* The identity is fixed by uid; a change of the client table is noticed at the next request. */
+/* The identity is fixed by uid; a change of the client table is noticed at the next request. Session keys and
+ * access rights were taken as who the connection was: as another one it ends. */
 static fn_err identify(struct fn_device *d, struct fn_conn *c)
 {
     unsigned version = atomic_load(&d->clients_version);
     if (!c->who || version != c->clients_version) {
+        const struct fn_identity *was = c->who;
         c->who = fn_client_find(d, c->uid);
         c->clients_version = version;
+        if (was && c->who && memcmp(was->client, c->who->client, sizeof was->client) != 0)
+            return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u is another application now", c->uid);
     }
     if (c->who || atomic_load(&d->state) != FN_DEVICE_READY) return FN_OK;
     return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", c->uid);
@@ -305,6 +314,8 @@ static fn_err request_check(struct fn_work *w, struct fn_request *rq, const stru
     if (!rq->op || rq->op->flags & FN_OPF_MANAGEMENT)
         return FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
     FN_TRY(state_allows(d, rq->op));
+    /* The device may have become ready since. */
+    if (!rq->who && !(rq->op->flags & FN_OPF_ANY_STATE)) return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", rq->conn->uid);
     if (f->count > FN_DEVICE_VECTOR_MOST)
         return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items, at most %u", f->count, FN_DEVICE_VECTOR_MOST);
     if (f->count < 1 || (rq->op->flags & FN_OPF_SINGLE && f->count != 1))
@@ -394,6 +405,13 @@ static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
     c->closing = true;
 }
 
+/* Long frames are not held for who is not known. */
+static fn_err known(struct fn_device *d, struct fn_conn *c)
+{
+    FN_TRY(identify(d, c));
+    return c->who ? FN_OK : FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", c->uid);
+}
+
 /* Takes whole frames off the front; keeps what is left over. */
 static void take_frames(struct fn_work *w, struct fn_conn *c, struct fn_bytes data)
 {
@@ -401,6 +419,7 @@ static void take_frames(struct fn_work *w, struct fn_conn *c, struct fn_bytes da
     while (!c->closing && !over_limit(c) && c->turn_cost < TURN_MOST) {
         struct fn_frame f;
         fn_err err = fn_frame_read(data, &f, &size, &want);
+        if (err == FN_OK && !size && !c->who && want > STRANGER_FRAME) err = known(w->base.device, c);
         if (err != FN_OK) bad_frame(w, c, err);
         if (err != FN_OK || !size) break;
         request_take(w, c, &f, fn_bytes(data.p, size));
@@ -427,6 +446,7 @@ void fn_work_wait(struct fn_request *rq, struct fn_pending *p)
     rq->session->busy = true;
     rq->conn->outstanding++;
     rq->conn->waits++;
+    rq->work->waits++;
 }
 
 void fn_work_unwait(struct fn_request *rq, struct fn_pending *p)
@@ -436,6 +456,7 @@ void fn_work_unwait(struct fn_request *rq, struct fn_pending *p)
     rq->session->busy = false;
     rq->conn->outstanding--;
     rq->conn->waits--;
+    rq->work->waits--;
 }
 
 static void wake(struct fn_work *w)
@@ -458,6 +479,12 @@ void fn_work_complete(struct fn_work *w, struct fn_pending *p)
     if (was_empty) wake(w);
 }
 
+/* What has begun is brought to its end, nothing else begins. */
+static bool stopping(const struct fn_work *w)
+{
+    return atomic_load(&w->base.device->stopping);
+}
+
 static void deferred_run(struct fn_work *w, struct fn_conn *c, struct fn_deferred *d)
 {
     struct fn_frame f;
@@ -474,6 +501,7 @@ static void deferred_run(struct fn_work *w, struct fn_conn *c, struct fn_deferre
 static void session_resume(struct fn_work *w, struct fn_conn *c, struct fn_session *s)
 {
     uint32_t id = s->id;
+    if (stopping(w)) return;
     while (s->first && !s->busy && !c->closing) {
         if (c->turn_cost >= TURN_MOST || unread(c)) {
             s->resume_next = c->resumes;
@@ -513,6 +541,7 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     if (!fn_change_done(w, p)) return;
     c->waits--;
     c->outstanding--;
+    w->waits--;
     struct fn_request *rq = c->dead ? NULL : request_new(w, c);
     if (c->dead) touch(w, c);
     struct fn_session *s;
@@ -569,17 +598,24 @@ static void watch(struct fn_work *w, struct fn_conn *c, int how)
     c->watched = e.events;
 }
 
-static void conn_add(struct fn_work *w, int fd, uint32_t uid)
+static void conn_uncount(struct fn_work *w, bool stranger)
+{
+    atomic_fetch_sub(&w->conns_count, 1);
+    atomic_fetch_sub(&w->base.device->connections, 1);
+    if (stranger) atomic_fetch_sub(&w->base.device->strangers, 1);
+}
+
+static void conn_add(struct fn_work *w, const struct incoming *in)
 {
     struct fn_conn *c = calloc(1, sizeof *c);
     if (!c) {
-        close(fd);
-        atomic_fetch_sub(&w->conns_count, 1);
-        atomic_fetch_sub(&w->base.device->connections, 1);
+        close(in->fd);
+        conn_uncount(w, in->stranger);
         return;
     }
-    c->fd = fd;
-    c->uid = uid;
+    c->fd = in->fd;
+    c->uid = in->uid;
+    c->stranger = in->stranger;
     c->next = w->conns;
     c->link = &w->conns;
     if (c->next) c->next->link = &c->next;
@@ -616,8 +652,7 @@ static void conn_close(struct fn_work *w, struct fn_conn *c)
         c->dead = true;
         *c->link = c->next;
         if (c->next) c->next->link = c->link;
-        atomic_fetch_sub(&w->conns_count, 1);
-        atomic_fetch_sub(&w->base.device->connections, 1);
+        conn_uncount(w, c->stranger);
     }
     if (!c->waits) conn_free(c);
 }
@@ -849,13 +884,13 @@ static void take_incoming(struct fn_work *w)
     pthread_mutex_unlock(&w->mutex);
     while (in) {
         struct incoming *next = in->next;
-        conn_add(w, in->fd, in->uid);
+        conn_add(w, in);
         free(in);
         in = next;
     }
 }
 
-static void hand_over(struct fn_device *d, int fd, uint32_t uid)
+static void hand_over(struct fn_device *d, int fd, uint32_t uid, bool stranger)
 {
     struct fn_work *to = &d->workers[0];
     for (unsigned i = 1; i < d->workers_count; i++)
@@ -865,9 +900,10 @@ static void hand_over(struct fn_device *d, int fd, uint32_t uid)
         close(fd);
         return;
     }
-    *in = (struct incoming){.fd = fd, .uid = uid};
+    *in = (struct incoming){.fd = fd, .uid = uid, .stranger = stranger};
     atomic_fetch_add(&to->conns_count, 1);
     atomic_fetch_add(&d->connections, 1);
+    if (stranger) atomic_fetch_add(&d->strangers, 1);
     pthread_mutex_lock(&to->mutex);
     in->next = to->incoming;
     to->incoming = in;
@@ -875,19 +911,25 @@ static void hand_over(struct fn_device *d, int fd, uint32_t uid)
     wake(to);
 }
 
+/* Anybody may connect and is told who he is not; he may not take the connections of those who are somebody. */
 static void accept_all(struct fn_work *w)
 {
+    struct fn_device *d = w->base.device;
     for (int i = 0; i < 256; i++) {
         int fd = accept4(w->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
         struct ucred peer;
         socklen_t n = sizeof peer;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) ||
-            atomic_load(&w->base.device->connections) >= w->base.device->connections_most) {
+            atomic_load(&d->connections) >= d->connections_most) {
             close(fd);
             continue;
         }
-        hand_over(w->base.device, fd, peer.uid);
+        bool stranger = !fn_client_find(d, peer.uid);
+        if (stranger && atomic_load(&d->strangers) >= d->connections_most / STRANGERS_SHARE)
+            close(fd);
+        else
+            hand_over(d, fd, peer.uid, stranger);
     }
 }
 
@@ -900,6 +942,7 @@ static void event(struct fn_work *w, const struct epoll_event *e)
         completions(w);
         return;
     }
+    if (stopping(w)) return;
     if (e->data.ptr == &w->listener) {
         accept_all(w);
         return;
@@ -927,7 +970,7 @@ static void turn(struct fn_work *w, int timeout_ms)
     for (struct fn_conn *c = again; c; c = c->again_next) {
         c->in_again = false;
         touch(w, c);
-        if (!c->dead && !c->closing) conn_resume(w, c);
+        if (!c->dead && !c->closing && !stopping(w)) conn_resume(w, c);
     }
     run_gathered(w);
     answer(w);
@@ -938,7 +981,8 @@ static void *work(void *context)
 {
     struct fn_work *w = context;
     fn_arena_use(&w->base.arena);
-    while (!atomic_load(&w->base.device->stopping)) turn(w, 1000);
+    while (!stopping(w)) turn(w, 1000);
+    while (w->waits) turn(w, 1000);
     return NULL;
 }
 
@@ -981,16 +1025,10 @@ static fn_err worker_open(struct fn_device *d, struct fn_work *w, unsigned numbe
 
 static void worker_close(struct fn_work *w)
 {
-    /* Acts that the store finished after the loop ended. */
     fn_arena_use(&w->base.arena);
     take_incoming(w);
-    completions(w);
-    run_gathered(w);
-    answer(w);
-    turn_end(w);
     while (w->conns) {
         w->conns->closing = true;
-        w->conns->waits = 0;
         conn_close(w, w->conns);
     }
     fn_arena_use(NULL);
@@ -1067,7 +1105,6 @@ fn_err fn_server_run(struct fn_device *d, int signals)
     return FN_OK;
 }
 
-/* After the store was closed, which delivers the last completions. */
 void fn_server_end(struct fn_device *d)
 {
     for (unsigned i = 0; i < d->workers_count; i++) worker_close(&d->workers[i]);

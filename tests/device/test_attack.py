@@ -1,5 +1,6 @@
 """What a client that means ill, or only one that sends a great deal, must not be able to do."""
 from device_client import *
+import resource
 import threading
 
 
@@ -60,7 +61,96 @@ def deferred(d):
     c.call("FILE_DELETE", var(name))
 
 
+def as_stranger(what):
+    """Runs in a process of a user who is no client; what it returns comes back as a status."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        os.setgid(4000)
+        os.setuid(4000)
+        os._exit(0 if what() else 1)
+    except BaseException as e:
+        print(e)
+        os._exit(2)
+
+
+def strangers(d):
+    """Who is no client takes neither the memory nor the connections of those who are."""
+    if os.getuid() != 0:
+        return print("not root: skipped")
+
+    def attack():
+        one = d.client()
+        one.sock.sendall(u32(1 << 20) + bytes(100000))
+        if one.receive()["status"] != E["DEVICE_CLIENT"]:
+            return False
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+        held = []
+        for _ in range(3000):
+            try:
+                held.append(d.client())
+                held[-1].sock.sendall(b"\0")
+            except OSError:
+                pass
+        return True
+
+    assert as_stranger(attack) == 0
+    counted = d.manage("status")["connections"]
+    assert counted < 1200, counted
+
+
+def renamed(d):
+    """A connection whose user became another application keeps nothing of what it was."""
+    if os.getuid() != 0:
+        return print("not root: skipped")
+    d.manage("client.add", uid=4001, tenant="first", application="a")
+    read_fd, write_fd = os.pipe()
+    back_read, back_write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setgid(4001)
+        os.setuid(4001)
+        c = d.client()
+        c.call("HELLO", u32(1), "WWWWUWvv")
+        os.write(write_fd, b"1")
+        os.read(back_read, 1)
+        r = c.raw("HELLO", u32(1))
+        os._exit(0 if r["status"] == E["DEVICE_CLIENT"] else 1)
+    os.read(read_fd, 1)
+    d.manage("client.add", uid=4001, tenant="second", application="b")
+    os.write(back_write, b"1")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def stops(d):
+    """A stop in the middle of changes is clean, and what was answered stands."""
+    for round in range(6):
+        c = d.client()
+        keys = [c.key_new()[0] for _ in range(40)]
+        sessions = [c.session() for _ in range(20)]
+        ids = {os.urandom(16): key for key in keys}
+        frames = [c.frame("KEY_DESTROY", key + u32(0), 1, sessions[i % 20], id) for i, (id, key) in enumerate(ids.items())]
+        frames += [c.frame("KEY_NEW", u16(DATA_ENC) + u16(SM4) + u32(ENC_USE) + var("") + var(""), 1, s) for s in sessions]
+        c.sock.sendall(b"".join(frames))
+        time.sleep(0.002 * round)
+        d.process.terminate()
+        gone = []
+        try:
+            while True:
+                r = c.receive()
+                if r["op"] == OPS["KEY_DESTROY"] and r["status"] == 0:
+                    gone.append(ids[r["id"]])
+        except OSError:
+            pass
+        assert d.process.wait(60) == 0, d.errors()
+        d.start()
+        again = d.client()
+        for key in gone:
+            assert again.raw("KEY_INFO", by_uuid(key))["items"][:4] == u32(E["KEY_DESTROYED"])
+
+
 with Device() as device:
-    for part in (turns, closed_behind_a_change, deferred):
+    for part in (turns, closed_behind_a_change, deferred, strangers, renamed, stops):
         part(device)
         print(part.__name__)
