@@ -49,6 +49,7 @@ struct fn_conn {
     uint32_t session_serial;
     unsigned outstanding, waits; /* deferred or pending requests; completions that will come */
     bool closing, dead, in_turn, in_again, paused, writing;
+    uint32_t watched; /* what epoll was asked for */
 };
 
 struct fn_deferred {
@@ -513,10 +514,14 @@ static void completions(struct fn_work *w)
 
 /* ---- connections ---- */
 
+static uint32_t wanted(const struct fn_conn *c)
+{
+    return (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0);
+}
+
 static void watch(struct fn_work *w, struct fn_conn *c, int how)
 {
-    struct epoll_event e = {.events = (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0),
-                            .data.ptr = c};
+    struct epoll_event e = {.events = c->watched = wanted(c), .data.ptr = c};
     if (epoll_ctl(w->epoll, how, c->fd, &e)) c->closing = true;
 }
 
@@ -758,7 +763,6 @@ static void turn_end(struct fn_work *w)
         c->in_turn = false;
         bool more = false;
         if (!c->dead) {
-            bool was_paused = c->paused, was_writing = c->writing;
             conn_send(c, c->turn_out, c->turn_n);
             c->turn_out = NULL;
             c->turn_n = 0;
@@ -766,7 +770,8 @@ static void turn_end(struct fn_work *w)
             more = !over_limit(c) && holds_frame(c);
             /* Nothing is read from whoever still has work in hand: what waits stays in its socket. */
             c->paused = over_limit(c) || more;
-            if (was_paused != c->paused || was_writing != c->writing) watch(w, c, EPOLL_CTL_MOD);
+            /* Against what epoll knows: a connection resumed in this turn was paused when it began. */
+            if (c->watched != wanted(c)) watch(w, c, EPOLL_CTL_MOD);
         }
         /* A connection that is closed for a fault has been told why, if its socket had room. */
         if (c->dead || c->closing) {
