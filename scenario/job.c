@@ -31,7 +31,7 @@ struct job {
     uint64_t *id; /* fn_row of each acknowledged row, 0 before */
     size_t base;  /* first row of the running insert */
     size_t acknowledged, threshold[KILLS], acknowledged_at[KILLS];
-    int kills;
+    int kills, kills_wanted;
     pid_t killed;
     double seconds_ingest, seconds_read;
     uint64_t clear_values_found, clear_by_choice;
@@ -115,7 +115,7 @@ static void acknowledged(void *context, size_t first, size_t count, const uint64
     struct job *j = context;
     for (size_t i = 0; i < count; i++) j->id[j->base + first + i] = ids[i];
     j->acknowledged += count;
-    if (j->kills == KILLS || j->acknowledged < j->threshold[j->kills]) return;
+    if (j->kills == j->kills_wanted || j->acknowledged < j->threshold[j->kills]) return;
     pid_t pid = device_pid(j);
     if (!pid || pid == j->killed || kill(pid, SIGKILL))
         return; /* not back yet: the next acknowledgement tries again */
@@ -348,7 +348,7 @@ static void json_text(FILE *out, const char *text)
 
 static bool passed(const struct job *j)
 {
-    return j->clear_values_found == 0 && j->control_found && j->lost == 0 && j->kills == KILLS &&
+    return j->clear_values_found == 0 && j->control_found && j->lost == 0 && j->kills == j->kills_wanted &&
            j->tampered == j->tampered_found && j->acknowledged >= j->rows.count;
 }
 
@@ -445,14 +445,12 @@ static int run(struct job *j)
 
 int scenario_main_job(int argc, char **argv)
 {
-    static const struct option options[] = {{"instance", required_argument, NULL, 'd'},
-                                            {"in", required_argument, NULL, 'i'},
-                                            {"columns", required_argument, NULL, 'c'},
-                                            {"cases", required_argument, NULL, 'n'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {0}};
-    struct job j = {.cases = 10000, .seed = 1};
+    static const struct option options[] = {
+        {"instance", required_argument, NULL, 'd'}, {"in", required_argument, NULL, 'i'},
+        {"columns", required_argument, NULL, 'c'},  {"cases", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},     {"kills", required_argument, NULL, 'k'},
+        {"json", no_argument, NULL, 'j'},           {0}};
+    struct job j = {.cases = 10000, .seed = 1, .kills_wanted = KILLS};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) switch (c) {
         case 'd':
@@ -470,13 +468,16 @@ int scenario_main_job(int argc, char **argv)
         case 's':
             j.seed = strtoull(optarg, NULL, 10);
             break;
+        case 'k': /* 0 for a device that people unlock: it does not come back by itself */
+            j.kills_wanted = atoi(optarg);
+            break;
         case 'j':
             j.json = true;
             break;
         default:
             return 2;
         }
-    if (!j.instance || !j.cases)
+    if (!j.instance || !j.cases || j.kills_wanted < 0 || j.kills_wanted > KILLS)
         return failed("缺少 --instance,见 --help", "--instance is missing, see --help"), 2;
     char stamp[32];
     time_t t = time(NULL);
