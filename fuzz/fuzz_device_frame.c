@@ -29,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (op && f.count <= FN_DEVICE_VECTOR_MOST) {
             struct fn_item *items;
             if (fn_heap_array(&items, f.count, sizeof *items) == FN_OK) {
-                if (fn_items_read(op, f.items, f.count, items) == FN_OK && op->number == FN_OP_MANAGE && f.count) json(items[0].f[1].b);
+                if (fn_items_read(op, f.items, f.count, items) == FN_OK && op->number == FN_OP_MANAGE &&
+                    f.count)
+                    json(items[0].f[1].b);
                 free(items);
             }
         }

@@ -67,6 +67,7 @@ static const struct {
     {"copy", {"副本", "copy"}},
     {"keys_left_out", {"按密钥表不备份的密钥", "keys left out by the key tables"}},
     {"records", {"日志记录", "log records"}},
+    {"known", {"与存储相符", "agrees with the store"}},
     {"test_tenants", {"测试租户", "test tenants"}},
     {"random_degraded", {"随机源降级", "random sources degraded"}},
     {"sign", {"签名密钥", "signing key"}},
@@ -259,6 +260,20 @@ VERB(password_reset, "key.password_reset", {"uuid", "uuid", FIELD_TEXT, NULL})
 VERB(kek_rotate, "kek.rotate", {"tenant", "tenant", FIELD_TEXT, NULL}, {"index", "index", FIELD_NUMBER, NULL})
 VERB(kek_create, "kek.create", {"tenant", "tenant", FIELD_TEXT, NULL}, {"index", "index", FIELD_NUMBER, NULL})
 
+#define STATEMENT_MOST 8192
+
+/* The file as it was printed: the device checks its own signature, so nothing is taken apart here. */
+static fn_err run_statement(const struct fn_call *call)
+{
+    struct fn_client *client FN_SCOPED_CLIENT = NULL;
+    FN_SCOPED_BUF struct fn_buf file = fn_buf_heap(), answer = fn_buf_heap();
+    FN_TRY(fn_files_read_all(fn_files_real(), fn_call_text(call, "in"), STATEMENT_MOST, &file));
+    while (file.n && file.p[file.n - 1] == '\n') file.n--;
+    FN_TRY(fn_device_open(&client, call));
+    FN_TRY(fn_device_manage(client, "statement.check", fn_buf_view(&file), &answer));
+    return fn_device_show(call, fn_buf_view(&answer));
+}
+
 /* Part of the state. */
 static fn_err run_sessions(const struct fn_call *call)
 {
@@ -394,6 +409,16 @@ const struct fn_verb fn_device_verbs[] = {
                  "native: by the device itself; emulated: completed in software; no: not at all."},
      .options = OPTIONS(),
      .run = run_capabilities},
+    {.path = "device statement check",
+     .summary = {"用另行保管的设备签名声明检查存储是否为旧副本",
+                 "check by a statement kept elsewhere whether the store is an old copy"},
+     .details =
+         {"文件为 `fengni device key destroy --json` 等输出的声明或锚点回执。存储比声明更旧时设备停止服务(EXCEPTION),"
+          "重启后依然如此。",
+          "The file is a statement as `fengni device key destroy --json` prints it, or an anchor's receipt. A device whose "
+          "store is older stops service (EXCEPTION) and stays so after a restart."},
+     .options = OPTIONS(FILE_OPTION("in", "FILE", true, false, "声明文件(JSON)", "statement (JSON)")),
+     .run = run_statement},
     {.path = "device stop",
      .summary = {"停止密码设备", "stop the device"},
      .permission = "device.stop",

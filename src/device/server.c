@@ -22,7 +22,7 @@
 
 #define READ_MOST       ((size_t)256 << 10) /* of one connection in one turn */
 #define REGION          ((size_t)4 << 20)   /* read by one turn */
-#define TURN_MOST     ((size_t)256 << 10)  /* bytes of work for one connection, then it is the others' turn */
+#define TURN_MOST       ((size_t)256 << 10) /* bytes of work for one connection, then it is the others' turn */
 #define EVENTS          256
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
 #define SESSIONS_MOST   16384u            /* of one connection */
@@ -42,7 +42,7 @@ struct fn_conn {
     uint8_t *out; /* what the socket did not take yet */
     size_t out_n, out_at;
     size_t turn_cost; /* bytes taken in and made in this turn */
-    size_t turn_n; /* bytes of answers of this turn */
+    size_t turn_n;    /* bytes of answers of this turn */
     uint8_t *turn_out;
     struct fn_session **sessions; /* by slot: low 16 bits of the id; slot 0 is the connection's own, id 0 */
     size_t sessions_room;
@@ -893,7 +893,7 @@ static void *work(void *context)
     return NULL;
 }
 
-static fn_err listen_at(const char *path, mode_t mode, int *out)
+static fn_err listen_at(const struct fn_device *d, const char *path, mode_t mode, int *out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
@@ -906,6 +906,8 @@ static fn_err listen_at(const char *path, mode_t mode, int *out)
     unlink(path);
     if (bind(fd, (struct sockaddr *)&address, sizeof address)) return FN_FAIL_OS("bind %s", path);
     if (chmod(path, mode)) return FN_FAIL_OS("chmod %s", path);
+    uid_t uid = (uid_t)d->options.uid;
+    if (geteuid() == 0 && d->options.uid > 0 && chown(path, uid, uid)) return FN_FAIL_OS("chown %s", path);
     if (listen(fd, 4096)) return FN_FAIL_OS("listen %s", path);
     *out = fn_fd_release(&fd);
     return FN_OK;
@@ -969,6 +971,7 @@ static void *housekeeping(void *context)
         if (beat % 5 || atomic_load(&d->state) != FN_DEVICE_READY) continue;
         pthread_rwlock_rdlock(&d->life_lock);
         fn_dlog_settle(d);
+        fn_generation_note(d, false);
         if (beat % 50 == 0) fn_change_prune(d);
         pthread_rwlock_unlock(&d->life_lock);
     }
@@ -987,8 +990,8 @@ static fn_err threads_start(struct fn_device *d, pthread_t *keeper, pthread_t *t
 
 fn_err fn_server_open(struct fn_device *d)
 {
-    FN_TRY(listen_at(d->options.socket, 0666, &d->service_fd));
-    FN_TRY(listen_at(d->options.management, 0600, &d->management_fd));
+    FN_TRY(listen_at(d, d->options.socket, 0666, &d->service_fd));
+    FN_TRY(listen_at(d, d->options.management, 0600, &d->management_fd));
     FN_TRY(fn_heap_array(&d->workers, d->options.threads, sizeof *d->workers));
     for (unsigned i = 0; i < d->options.threads; i++)
         FN_TRY(worker_open(d, &d->workers[i], i, d->service_fd));
