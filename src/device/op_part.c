@@ -165,7 +165,7 @@ static fn_err blocks_run(struct fn_multi *p, const uint8_t *in, uint8_t *out, si
 {
     if (is_aead(p->kind)) return ccm_run(p, in, out, n);
     if (p->kind == FN_PART_MAC) return fn_sm4_cbc_mac(&p->key->secret->gcm.sm4, p->iv, in, n);
-    return fn_cipher_run(p->key, p->alg, p->kind == FN_PART_ENCRYPT, p->iv, in, out, n);
+    return fn_key_cipher_run(p->key, p->alg, p->kind == FN_PART_ENCRYPT, p->iv, in, out, n);
 }
 
 /* Whole blocks go through; the rest waits for more. */

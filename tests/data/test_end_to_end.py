@@ -201,6 +201,28 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual((verdict["rows"], verdict["count"]), (30000, 0))
         self.assertEqual(self.rows_in_clear(), rows)
 
+    def test_verifying_and_reading_beside_writers(self):
+        make_csv(self.csv, 40000, seed=4)
+        second = os.path.join(self.dir, "second.csv")
+        make_csv(second, 40000, seed=5)
+        writers = [self.device.start_fengni(*self.protect_words())]
+        self.wait_committed(writers[0], 200)
+        writers.append(self.device.start_fengni(*self.protect_words(source=second)))
+        looks = 0
+        while any(w.poll() is None for w in writers):
+            done = self.device.fengni("data", "verify", "--db", self.db, "--table", "citizens", check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.device.fengni("data", "reveal", "--db", self.db, "--table", "citizens", "--limit", "3")
+            looks += 1
+        for w in writers:
+            out, err = w.communicate()
+            self.assertEqual(w.returncode, 0, err.decode())
+        self.assertGreater(looks, 1)
+        verdict = self.verify()
+        self.assertEqual((verdict["rows"], verdict["count"]), (80000, 0))
+        self.assertEqual(verdict["counter"], verdict["anchored"])
+        self.assertEqual(sql(self.db, "SELECT count(DISTINCT fn_row >> 40) FROM citizens"), [(2,)])
+
     def test_killed_device_goes_on(self):
         rows = make_csv(self.csv, 30000, seed=3)
         process = self.device.start_fengni(*self.protect_words())
