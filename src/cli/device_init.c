@@ -187,7 +187,7 @@ fn_err fn_answers_read(struct fn_answers **answers, const char *path)
     json_t *root = NULL;
     FN_TRY(fn_files_read_all(fn_files_real(), path, ANSWERS_MOST, &content));
     if (!yaml_parser_initialize(&y.parser)) return FN_FAIL(FN_E_NO_MEMORY, "YAML parser");
-    yaml_parser_set_input_string(&y.parser, content.p, content.n);
+    yaml_parser_set_input_string(&y.parser, content.p ? content.p : (const uint8_t *)"", content.n);
     fn_err err = yaml_document(&y, &root);
     yaml_event_delete(&y.event);
     yaml_parser_delete(&y.parser);
