@@ -45,64 +45,27 @@ static const struct line {
     {2, {"服务器加密公钥", "server's encryption public key"}, 0, "BY_CA"},
 };
 
-/* Words of the guideline for what a cell says; table 0: in both. The first that fits counts. */
+/* What a cell says, in few words. */
 static const struct words {
-    int table;
-    enum fn_policy_operation operation; /* NONE: any */
     const char *cell;
     struct fn_text text;
 } words[] = {
-    {1, FN_POLICY_STORE, "NO", {"使用完成后销毁,不涉及存储", "destroyed after use, not stored"}},
-    {1, FN_POLICY_DISTRIBUTE, "NO", {"不涉及该密钥的分发", "not distributed"}},
-    {2, FN_POLICY_DISTRIBUTE, "NO", {"不进行分发", "not distributed"}},
-    {1, FN_POLICY_IMPORT, "NO", {"不涉及该密钥的导入和导出", "neither imported nor exported"}},
-    {2, FN_POLICY_IMPORT, "NO", {"不进行导入和导出", "neither imported nor exported"}},
-    {0, FN_POLICY_ARCHIVE, "NO", {"不涉及该密钥的归档", "not archived"}},
-    {0, FN_POLICY_BACKUP, "NO", {"不涉及该密钥的备份和恢复", "neither backed up nor recovered"}},
-    {1, FN_POLICY_GENERATE, "IN_DEV", {"在密码设备内产生", "inside the cryptographic device"}},
-    {2, FN_POLICY_GENERATE, "IN_DEV", {"在密码设备内生成", "inside the cryptographic device"}},
-    {0, FN_POLICY_USE, "IN_DEV", {"在密码设备内使用", "inside the cryptographic device"}},
-    {1, FN_POLICY_DESTROY, "IN_DEV", {"在密码设备内完成销毁", "inside the cryptographic device"}},
-    {1,
-     FN_POLICY_DESTROY,
-     "IN_DEV|AFTER_USE",
-     {"在密码设备内完成销毁", "inside the cryptographic device, after use"}},
-    {2, FN_POLICY_DESTROY, "IN_DEV", {"在密码设备内部销毁", "inside the cryptographic device"}},
-    {0, FN_POLICY_GENERATE, "IN_TOKEN", {"在智能密码钥匙内生成", "inside the smart token"}},
-    {0, FN_POLICY_USE, "IN_TOKEN", {"在智能密码钥匙内使用", "inside the smart token"}},
-    {0, FN_POLICY_DESTROY, "IN_TOKEN", {"在智能密码钥匙内部销毁", "inside the smart token"}},
-    {0, FN_POLICY_STORE, "TOKEN", {"在智能密码钥匙内存储", "inside the smart token"}},
-    {1, FN_POLICY_STORE, "DEV", {"在密码设备中存储", "in the cryptographic device"}},
-    {2, FN_POLICY_STORE, "DEV", {"在密码设备内存储", "inside the cryptographic device"}},
-    {0,
-     FN_POLICY_STORE,
-     "DEV_VOLATILE",
-     {"存储在密码设备易失性存储介质中", "in volatile storage of the cryptographic device"}},
-    {0, FN_POLICY_GENERATE, "HANDSHAKE", {"按照标准握手协议协商生成", "agreed in a standard handshake"}},
-    {0, FN_POLICY_GENERATE, "BY_CA", {"由 CA 生成", "by the CA"}},
-    {0, FN_POLICY_ARCHIVE, "BY_CA", {"由 CA 归档", "by the CA"}},
-    {0, FN_POLICY_BACKUP, "BY_CA", {"由 CA 进行备份和恢复", "by the CA"}},
-    {0, FN_POLICY_DISTRIBUTE, "CA_OFFLINE", {"由 CA 以离线方式进行分发", "by the CA, offline"}},
-    {0, FN_POLICY_DISTRIBUTE, "ASYM_WRAP", {"经非对称密钥加密后分发", "encrypted by an asymmetric key"}},
-    {0,
-     FN_POLICY_IMPORT,
-     "SIGNKEY_WRAP",
-     {"由签名密钥进行加密后导入", "imported, encrypted by the signing key"}},
-    {0,
-     FN_POLICY_BACKUP,
-     "DEV_NATIVE",
-     {"利用密码设备自身的密钥备份和恢复机制实现", "by the device's own backup and recovery"}},
-    {0,
-     FN_POLICY_DESTROY,
-     "ON_DISCONNECT|ON_POWEROFF",
-     {"在连接断开或设备断电时应销毁", "when the connection ends or power fails"}},
-    {0, FN_POLICY_DISTRIBUTE, "CERT", {"以证书形式分发", "as a certificate"}},
-    {0, FN_POLICY_STORE, "CERT", {"以证书形式存储", "as a certificate"}},
-    {0, FN_POLICY_USE, "CERT", {"以证书形式使用", "as a certificate"}},
-    {0, FN_POLICY_IMPORT, "CERT", {"以证书形式导入和导出", "as a certificate"}},
-    {0, FN_POLICY_ARCHIVE, "CERT", {"以证书形式归档", "as a certificate"}},
-    {0, FN_POLICY_BACKUP, "CERT", {"以证书形式备份恢复", "as a certificate"}},
-    {0, FN_POLICY_DESTROY, "CERT", {"由 CA 进行撤销", "revoked by the CA"}},
+    {"NO", {"不允许", "never"}},
+    {"IN_DEV", {"密码设备内", "inside the device"}},
+    {"DEV", {"密码设备内", "inside the device"}},
+    {"DEV_VOLATILE", {"密码设备内存", "memory of the device"}},
+    {"DEV_NATIVE", {"仅设备自身备份", "the device's own backup"}},
+    {"IN_DEV|AFTER_USE", {"设备内,用后即毁", "inside the device, after use"}},
+    {"IN_TOKEN", {"智能密码钥匙内", "inside the smart token"}},
+    {"TOKEN", {"智能密码钥匙内", "inside the smart token"}},
+    {"HANDSHAKE", {"握手协商", "handshake"}},
+    {"ON_DISCONNECT|ON_POWEROFF", {"断开或断电时", "at disconnection or power loss"}},
+    {"BY_CA", {"CA", "CA"}},
+    {"CA_OFFLINE", {"CA,离线", "CA, offline"}},
+    {"ASYM_WRAP", {"公钥加密", "under a public key"}},
+    {"SIGNKEY_WRAP", {"仅导入,签名密钥封装", "import only, under the signing key"}},
+    {"CERT", {"证书", "certificate"}},
+    {"REVOKE", {"CA 撤销", "revocation by the CA"}},
 };
 
 static const struct fn_text reading[] = {
@@ -119,16 +82,14 @@ static const struct fn_text reading[] = {
 static const char *cell_of(const struct line *l, enum fn_policy_operation operation)
 {
     if (l->key_class) return fn_policy_cell(l->key_class, operation);
-    return operation == FN_POLICY_GENERATE ? l->made : "CERT";
+    return operation == FN_POLICY_GENERATE ? l->made : operation == FN_POLICY_DESTROY ? "REVOKE" : "CERT";
 }
 
 static const char *text_of(const struct line *l, enum fn_policy_operation operation)
 {
     const char *cell = cell_of(l, operation);
     for (size_t i = 0; i < FN_COUNT(words); i++)
-        if ((!words[i].table || words[i].table == l->table) && words[i].operation == operation &&
-            !strcmp(words[i].cell, cell))
-            return fn_say(words[i].text);
+        if (!strcmp(words[i].cell, cell)) return fn_say(words[i].text);
     return cell;
 }
 

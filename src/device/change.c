@@ -255,8 +255,9 @@ bool fn_change_done(struct fn_work *w, struct fn_pending *p)
     p->after = NULL;
     changes_drop(p);
     if (err == FN_OK) err = submit(p);
+    if (err == FN_OK) return false; /* the store's from now on: it may have been done with already */
     p->status = err;
-    return err != FN_OK;
+    return true;
 }
 
 static fn_err found_request(void *context, const struct fn_record_name *name)

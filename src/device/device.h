@@ -158,7 +158,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
-    atomic_ullong operations, refusals, connections, sessions;
+    atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
     struct fn_work *workers;
@@ -297,6 +297,7 @@ struct fn_session {
     uint32_t id;
     bool busy; /* a state-changing request is under way: later ones wait */
     struct fn_deferred *first, *last;
+    struct fn_session *resume_next; /* of those whose deferred requests go on in the next turn */
     struct fn_key **keys;
     uint64_t *handles;
     size_t keys_room, keys_count;
@@ -495,7 +496,7 @@ bool fn_device_random_degraded(void);
 /* Sockets and workers, before the process is confined; then service until stopped or a signal. */
 fn_err fn_server_open(struct fn_device *d);
 fn_err fn_server_run(struct fn_device *d, int signals);
-/* After the store was closed, which delivers the last completions. */
+/* Ends connections and workers; no change is under way any more. */
 void fn_server_end(struct fn_device *d);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;
