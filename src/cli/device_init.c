@@ -96,8 +96,11 @@ static fn_err yaml_value(struct yaml *y, int depth, json_t **out)
         err = yaml_mapping(y, depth, *out = json_object());
     else if (y->event.type == YAML_SEQUENCE_START_EVENT && !y->event.data.sequence_start.anchor)
         err = yaml_list(y, depth, *out = json_array());
-    if (err) json_decref(*out);
-    if (err) return err;
+    if (err) {
+        json_decref(*out);
+        *out = NULL;
+        return err;
+    }
     return *out ? FN_OK : bad_place(y->path, at, "a value without anchors, aliases and tags is wanted");
 }
 

@@ -6,6 +6,7 @@ import re
 import select
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -235,6 +236,32 @@ class Answers(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("zhangsan.pass", done.stderr)
         self.assertEqual([n for n in os.listdir(self.instance.work) if n.endswith(".fnat") or n.startswith("init-minutes")], [])
+
+
+class Tokens(unittest.TestCase):
+    """Administrators' files are read by their heads, which anybody may have written."""
+
+    def show(self, content):
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(content)
+            f.flush()
+            return subprocess.run([FENGNI, "device", "admin", "show", f.name], capture_output=True, text=True, env=dict(os.environ, FENGNI_LANG="en"))
+
+    def file(self, name=b"zhang", share=b"", shares=0):
+        return b"FNAT\1\1" + bytes(32) + b"\1" + bytes(128) + len(name).to_bytes(4, "big") + name + bytes(80) + bytes([shares]) + share
+
+    def test_heads(self):
+        sealed = b"FNSS\1\2" + b"2025070100000001" + bytes(16) + (7).to_bytes(4, "big") + b"\3"
+        good = self.show(self.file(share=len(sealed).to_bytes(4, "big") + sealed, shares=1))
+        self.assertEqual(good.returncode, 0, good.stderr)
+        for said in ("zhang", "super", "backup", "2025070100000001", ": 7", ": 3"):
+            self.assertIn(said, good.stdout)
+        whole = self.file(share=len(sealed).to_bytes(4, "big") + sealed, shares=1)
+        for bad in (b"", b"FNAT", whole[:-1], whole + b"x", b"FNAX" + whole[4:], self.file(b"\x1b[2J"), self.file("\x9b2J".encode()), self.file(b"\xff"),
+                    self.file(b""), self.file(b"x" * 65), self.file(shares=1), bytes(20000)):
+            r = self.show(bad)
+            self.assertEqual(r.returncode, 1, bad[:200])
+            self.assertRegex(r.stderr, r"\((FORMAT|TOO_LARGE)\)")
 
 
 class Tables(unittest.TestCase):
