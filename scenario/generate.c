@@ -13,7 +13,7 @@ const char *scenario_text(const char *zh, const char *en)
     return lang && strncmp(lang, "en", 2) == 0 ? en : zh;
 }
 
-static int parse_number(const char *text, unsigned long long least, unsigned long long *v)
+int scenario_number(const char *text, unsigned long long least, unsigned long long *v)
 {
     char *end;
     errno = 0;
@@ -31,8 +31,8 @@ int scenario_generate(int argc, char **argv)
     const char *path = NULL;
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        int bad = c == 's'   ? parse_number(optarg, 0, &seed)
-                  : c == 'n' ? parse_number(optarg, 1, &cases)
+        int bad = c == 's'   ? scenario_number(optarg, 0, &seed)
+                  : c == 'n' ? scenario_number(optarg, 1, &cases)
                   : c == 'o' ? 0
                              : -1;
         if (c == 'o') path = optarg;
@@ -40,6 +40,9 @@ int scenario_generate(int argc, char **argv)
             return fprintf(stderr, "%s\n", scenario_text("参数错误,见 --help", "bad argument, see --help")),
                    2;
     }
+    if (optind != argc)
+        return fprintf(stderr, "%s: %s\n", argv[optind], scenario_text("多余的参数", "an argument too many")),
+               2;
     FILE *out = path ? fopen(path, "we") : stdout;
     if (!out) return fprintf(stderr, "%s: %s\n", path, strerror(errno)), 1;
     for (int i = 0; i < CASE_COLUMNS; i++) fprintf(out, "%s%s", i ? "," : "", case_columns[i]);

@@ -7,5 +7,7 @@ int scenario_main_job(int argc, char **argv);
 
 /* Chinese unless FENGNI_LANG=en. */
 const char *scenario_text(const char *zh, const char *en);
+/* A decimal number of at least `least` and nothing else; 0, or -1. */
+int scenario_number(const char *text, unsigned long long least, unsigned long long *v);
 
 #endif

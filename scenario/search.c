@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,12 +31,18 @@ struct search {
     struct pattern *patterns;
     size_t count, room;
     uint32_t values;
-    bool *found, *left_out; /* by value */
+    bool *found, *left_out;       /* by value */
+    uint8_t *planted, *recovered; /* by value: forms in the control file, forms found there */
+    char control[4096];           /* path of the control file */
+    uint64_t skip_device, skip_inode;
     uint32_t *buckets[2]; /* patterns of under 8 bytes by their first 4, others by 8 bytes at their anchor */
     uint32_t mask;
     uint64_t random;
     iconv_t to_utf16, to_gb18030;
-    char **seen; /* open-addressed set of values */
+    struct seen {
+        char *value;
+        uint32_t number;
+    } * seen; /* open-addressed set of values */
     size_t seen_room;
 };
 
@@ -76,16 +81,26 @@ void search_free(struct search *s)
 {
     if (!s) return;
     for (size_t i = 0; i < s->count; i++) free(s->patterns[i].p);
-    for (size_t i = 0; i < s->seen_room; i++) free(s->seen[i]);
+    for (size_t i = 0; i < s->seen_room; i++) free(s->seen[i].value);
     if (s->to_utf16 != (iconv_t)-1) iconv_close(s->to_utf16);
     if (s->to_gb18030 != (iconv_t)-1) iconv_close(s->to_gb18030);
     free(s->patterns);
     free(s->seen);
     free(s->found);
     free(s->left_out);
+    free(s->planted);
+    free(s->recovered);
     free(s->buckets[0]);
     free(s->buckets[1]);
     free(s);
+}
+
+/* Where the value is or would be. */
+static struct seen *place(struct seen *seen, size_t room, const char *value)
+{
+    size_t at = hash_text(value) & (room - 1);
+    while (seen[at].value && strcmp(seen[at].value, value) != 0) at = (at + 1) & (room - 1);
+    return &seen[at];
 }
 
 /* False when it was there already; -1 out of memory through *err. */
@@ -93,23 +108,18 @@ static bool remember(struct search *s, const char *value, int *err)
 {
     if (s->seen_room <= (size_t)s->values * 2) {
         size_t room = s->seen_room ? s->seen_room * 2 : 1024;
-        char **seen = calloc(room, sizeof *seen);
+        struct seen *seen = calloc(room, sizeof *seen);
         if (!seen) return *err = -1, false;
-        for (size_t i = 0; i < s->seen_room; i++) {
-            if (!s->seen[i]) continue;
-            size_t at = hash_text(s->seen[i]) & (room - 1);
-            while (seen[at]) at = (at + 1) & (room - 1);
-            seen[at] = s->seen[i];
-        }
+        for (size_t i = 0; i < s->seen_room; i++)
+            if (s->seen[i].value) *place(seen, room, s->seen[i].value) = s->seen[i];
         free(s->seen);
         s->seen = seen;
         s->seen_room = room;
     }
-    size_t at = hash_text(value) & (s->seen_room - 1);
-    for (; s->seen[at]; at = (at + 1) & (s->seen_room - 1))
-        if (strcmp(s->seen[at], value) == 0) return false;
-    s->seen[at] = strdup(value);
-    if (!s->seen[at]) *err = -1;
+    struct seen *at = place(s->seen, s->seen_room, value);
+    if (at->value) return false;
+    *at = (struct seen){strdup(value), s->values};
+    if (!at->value) *err = -1;
     return true;
 }
 
@@ -228,7 +238,7 @@ int search_add(struct search *s, const char *value)
 {
     size_t n = strlen(value);
     int err = 0;
-    if (n < VALUE_LEAST || !remember(s, value, &err)) return err;
+    if (n < VALUE_LEAST || !remember(s, value, &err) || err) return err;
     uint32_t number = s->values++;
     if (add_form(s, (const uint8_t *)value, n, number, FORM_UTF8)) return -1;
     if (add_converted(s, s->to_utf16, value, number, FORM_UTF16LE)) return -1;
@@ -265,12 +275,17 @@ int search_prepare(struct search *s)
     free(s->buckets[0]);
     free(s->buckets[1]);
     free(s->found);
+    free(s->left_out);
+    free(s->planted);
+    free(s->recovered);
     s->buckets[0] = calloc(size, sizeof **s->buckets);
     s->buckets[1] = calloc(size, sizeof **s->buckets);
     s->found = calloc(s->values + 1, sizeof *s->found);
-    if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
-    if (!s->left_out) s->left_out = calloc(s->values + 1, sizeof *s->left_out);
-    if (!s->buckets[0] || !s->buckets[1] || !s->found || !s->left_out) return -1;
+    s->left_out = calloc(s->values + 1, sizeof *s->left_out);
+    s->planted = calloc(s->values + 1, sizeof *s->planted);
+    s->recovered = calloc(s->values + 1, sizeof *s->recovered);
+    if (!s->buckets[0] || !s->buckets[1] || !s->found || !s->left_out || !s->planted || !s->recovered)
+        return -1;
     choose_anchors(s, s->buckets[1]);
     memset(s->buckets[1], 0, size * sizeof **s->buckets);
     for (size_t i = 0; i < s->count; i++) {
@@ -320,25 +335,6 @@ uint64_t search_leave_out(struct search *s, const char *text)
     return count;
 }
 
-struct wanted {
-    size_t n;
-    bool yes;
-};
-
-static void whole_value(struct search *s, const struct pattern *pattern, size_t offset, void *context)
-{
-    struct wanted *w = context;
-    w->yes |= offset == 0 && pattern->n == w->n && pattern->value != UINT32_MAX && !pattern->is_short &&
-              !s->left_out[pattern->value];
-}
-
-bool search_looks_for(struct search *s, const char *value)
-{
-    struct wanted w = {strlen(value), false};
-    scan(s, (const uint8_t *)value, w.n, whole_value, &w);
-    return w.yes;
-}
-
 struct file_hits {
     const char *path;
     struct search_result *result;
@@ -348,44 +344,55 @@ static void file_hit(struct search *s, const struct pattern *pattern, size_t off
 {
     const struct file_hits *f = context;
     struct search_result *r = f->result;
-    if (pattern->value == UINT32_MAX) {
+    uint32_t value = pattern->value;
+    if (strcmp(f->path, s->control) == 0) {
+        if (value != UINT32_MAX) s->recovered[value] |= (uint8_t)(1u << pattern->form);
+        return;
+    }
+    if (value == UINT32_MAX) {
         r->decoy_hits++;
         return;
     }
-    if (s->left_out[pattern->value]) return;
-    if (r->watch && strcmp(r->watch, f->path) == 0) r->watch_hit = true;
+    if (s->left_out[value]) return;
     if (pattern->is_short) {
         r->short_hits++;
         return;
     }
-    if (s->found[pattern->value]) return;
-    s->found[pattern->value] = true;
+    if (s->found[value]) return;
+    s->found[value] = true;
     if (!r->values_found++)
         snprintf(r->first, sizeof r->first, "%s @ %zu (%s)", f->path, offset, form_names[pattern->form]);
 }
 
-static int search_file(struct search *s, const char *path, struct search_result *r)
+/* A file read into memory; NULL with *n 0 for what is no file or is to be skipped. Not mapped: a file that
+ * another process shortens meanwhile must not end us. */
+static int load(const struct search *s, const char *path, uint8_t **p, size_t *n)
 {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return -1;
     struct stat st;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size < VALUE_LEAST) return close(fd), 0;
-    size_t n = (size_t)st.st_size;
-    const uint8_t *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    *p = NULL;
+    *n = 0;
+    if (fd < 0) return -1;
+    if (fstat(fd, &st)) return close(fd), -1;
+    bool skip = s->skip_inode && st.st_dev == s->skip_device && st.st_ino == s->skip_inode;
+    if (!S_ISREG(st.st_mode) || skip) return close(fd), 0;
+    size_t size = (size_t)st.st_size;
+    *p = malloc(size + 1);
+    ssize_t got = *p ? 1 : -1;
+    while (*n < size && got > 0 && (got = read(fd, *p + *n, size - *n)) > 0) *n += (size_t)got;
     close(fd);
-    if (p == MAP_FAILED) return -1;
-    r->files++;
-    r->bytes += n;
-    scan(s, p, n, file_hit, &(struct file_hits){path, r});
-    munmap((void *)(uintptr_t)p, n);
-    return 0;
+    if (got >= 0) return 0;
+    free(*p);
+    return *p = NULL, -1;
 }
 
-int search_path(struct search *s, const char *path, struct search_result *r)
+/* Calls `each` with every file below path. */
+typedef int on_file(struct search *s, const char *path, void *context);
+static int walk(struct search *s, const char *path, on_file *each, void *context)
 {
     struct stat st;
     if (lstat(path, &st)) return -1;
-    if (S_ISREG(st.st_mode)) return search_file(s, path, r);
+    if (S_ISREG(st.st_mode)) return each(s, path, context);
     if (!S_ISDIR(st.st_mode)) return 0; /* sockets, pipes, links hold no content of their own */
     DIR *directory = opendir(path);
     if (!directory) return -1;
@@ -393,10 +400,120 @@ int search_path(struct search *s, const char *path, struct search_result *r)
     for (struct dirent *e; !err && (e = readdir(directory));) {
         char below[4096];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        if ((size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= sizeof below) continue;
-        err = search_path(s, below, r);
+        if ((size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= sizeof below) {
+            err = -1;
+            errno = ENAMETOOLONG;
+            break;
+        }
+        err = walk(s, below, each, context);
         if (err && errno == ENOENT) err = 0; /* went away while we looked: temporary files */
     }
     closedir(directory);
     return err;
+}
+
+static int search_file(struct search *s, const char *path, void *context)
+{
+    struct search_result *r = context;
+    uint8_t *p;
+    size_t n;
+    if (load(s, path, &p, &n)) return -1;
+    if (!p) return 0;
+    r->files++;
+    r->bytes += n;
+    scan(s, p, n, file_hit, &(struct file_hits){path, r});
+    free(p);
+    return 0;
+}
+
+int search_path(struct search *s, const char *path, struct search_result *r)
+{
+    return walk(s, path, search_file, r);
+}
+
+struct leaving {
+    const char *except;
+    uint64_t *count;
+};
+
+static int leave_file_out(struct search *s, const char *path, void *context)
+{
+    const struct leaving *l = context;
+    size_t except = l->except ? strlen(l->except) : 0;
+    uint8_t *p;
+    size_t n;
+    if (except && strncmp(path, l->except, except) == 0 && path[except] == '/') return 0;
+    if (load(s, path, &p, &n)) return -1;
+    if (p) scan(s, p, n, leave_out, l->count);
+    free(p);
+    return 0;
+}
+
+int search_leave_out_path(struct search *s, const char *path, const char *except, uint64_t *count)
+{
+    return walk(s, path, leave_file_out, &(struct leaving){except, count});
+}
+
+void search_skip(struct search *s, uint64_t device, uint64_t inode)
+{
+    s->skip_device = device;
+    s->skip_inode = inode;
+}
+
+static void plant_converted(FILE *out, iconv_t to, const char *value)
+{
+    char text[2048], *o = text, *in = (char *)(uintptr_t)value;
+    size_t left = strlen(value), room = sizeof text;
+    if (to == (iconv_t)-1) return;
+    iconv(to, &in, &left, &o, &room);
+    fwrite(text, 1, sizeof text - room, out);
+    fputs("\n\n", out);
+}
+
+/* Written independently of the patterns, at each of the three places in a group of three bytes. */
+static void plant_base64(FILE *out, const char *value)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    size_t n = strlen(value);
+    for (size_t shift = 0; shift < 3; shift++) {
+        for (size_t i = 0; i < n + shift; i += 3) {
+            uint32_t group = 0;
+            for (size_t k = i; k < i + 3; k++)
+                group = group << 8 | (k < shift || k - shift >= n ? 0 : (uint8_t)value[k - shift]);
+            for (int bit = 18; bit >= 0; bit -= 6) fputc(alphabet[group >> bit & 63], out);
+        }
+        fputc('\n', out);
+    }
+}
+
+int search_plant(struct search *s, const char *path, const char *const *values, size_t count)
+{
+    FILE *out = fopen(path, "we");
+    if (!out) return -1;
+    snprintf(s->control, sizeof s->control, "%s", path);
+    for (size_t v = 0; v < count; v++) {
+        const char *value = values[v];
+        if (strlen(value) < VALUE_LEAST) continue;
+        const struct seen *at = place(s->seen, s->seen_room, value);
+        if (!at->value) continue;
+        for (size_t i = 0; i < s->count; i++)
+            if (s->patterns[i].value == at->number)
+                s->planted[at->number] |= (uint8_t)(1u << s->patterns[i].form);
+        fprintf(out, "%s\n", value);
+        plant_converted(out, s->to_utf16, value);
+        plant_converted(out, s->to_gb18030, value);
+        for (const char *c = value; *c; c++) fprintf(out, "%02x", (uint8_t)*c);
+        fputc('\n', out);
+        plant_base64(out, value);
+    }
+    return fclose(out) ? -1 : 0;
+}
+
+void search_control(const struct search *s, uint64_t *planted, uint64_t *missed)
+{
+    *planted = *missed = 0;
+    for (uint32_t i = 0; i < s->values; i++) {
+        *planted += (uint64_t)__builtin_popcount(s->planted[i]);
+        *missed += (uint64_t)__builtin_popcount((unsigned)s->planted[i] & ~(unsigned)s->recovered[i]);
+    }
 }

@@ -23,13 +23,20 @@ int search_prepare(struct search *s);
 /* Text that is stored in clear on purpose (a column the user left clear): values that stand in it are no
  * longer looked for. Returns how many values that took out. */
 uint64_t search_leave_out(struct search *s, const char *text);
+/* The same with every file below path but those below `except` (may be NULL): words that stood there before
+ * anything was written. Adds to *count. Returns 0, or -1 with errno. */
+int search_leave_out_path(struct search *s, const char *path, const char *except, uint64_t *count);
 
-/* Whether this value is still looked for and long enough to be told from chance. */
-bool search_looks_for(struct search *s, const char *value);
+/* A file that is not looked at: the input itself, should it lie there. */
+void search_skip(struct search *s, uint64_t device, uint64_t inode);
+
+/* The control: writes these values to a file in every form in which they are looked for. Hits in that file
+ * count for the control alone. Returns 0, or -1 with errno. */
+int search_plant(struct search *s, const char *path, const char *const *values, size_t count);
+/* After a search over that file: pairs of value and form that were planted, and those that were not found. */
+void search_control(const struct search *s, uint64_t *planted, uint64_t *missed);
 
 struct search_result {
-    const char *watch; /* in: a file whose hits are to be noted, or NULL */
-    bool watch_hit;
     uint64_t files, bytes;
     uint64_t values_found;           /* distinct values of at least 48 bits, in any form */
     uint64_t short_hits, decoy_hits; /* occurrences of short forms and of their decoys (four to one) */

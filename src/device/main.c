@@ -190,10 +190,11 @@ static fn_err run(struct fn_device *d, int signals)
     FN_TRY(become(d));
     FN_TRY(fn_confine(d));
     fn_err err = open_life(d);
-    if (err == FN_E_CRYPTO_SELF_TEST || err == FN_E_RANDOM_SOURCE) {
+    if (err == FN_E_CRYPTO_SELF_TEST || err == FN_E_RANDOM_SOURCE || err == FN_E_DEVICE_STORE_OLD) {
         /* It answers that it is in exception, and the operator can ask for the tests again. */
         report(err);
-        fn_life_exception(d, "power-on self-test");
+        fn_life_exception(d, err == FN_E_DEVICE_STORE_OLD ? "an older copy of the store was put back"
+                                                        : "power-on self-test");
         err = FN_OK;
     }
     if (err == FN_OK) err = fn_server_run(d, signals);

@@ -113,7 +113,7 @@ static fn_err status_store(struct fn_device *d, struct fn_buf *out)
     size_t cached;
     fn_dlog_figures(d, &records);
     fn_keys_count(d, &cached);
-    FN_TRY(fn_djson_put_number(out, "generation", (int64_t)fn_device_store_generation(d->store)));
+    FN_TRY(fn_djson_put_number(out, "generation", (int64_t)fn_device_generation(d)));
     FN_TRY(fn_djson_put_number(out, "keys", (int64_t)fn_device_store_count(d->store, FN_RECORD_KEY_HEAD)));
     FN_TRY(fn_djson_put_number(out, "keys_destroyed",
                                (int64_t)fn_device_store_count(d->store, FN_RECORD_DESTROYED)));
