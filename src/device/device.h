@@ -510,6 +510,8 @@ fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;
 fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
                  struct fn_bytes body, struct fn_buf *out);
+/* Before the first secret is read: no core files, not dumpable, locked memory as far as it goes. */
+fn_err fn_confine_first(void);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

@@ -162,6 +162,7 @@ static fn_err prepare(struct fn_device *d)
 {
     uint8_t random[16];
     umask(077);
+    FN_TRY(fn_confine_first());
     FN_TRY(folders(d));
     FN_TRY(fn_device_random_open());
     FN_TRY(fn_life_key_file(d));
