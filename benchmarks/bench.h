@@ -50,6 +50,7 @@ void bench_sm2(void);
 void bench_sm3(void);
 void bench_sm4(void);
 void bench_device(void);
+void bench_start(void);
 void bench_data(void);
 
 #endif

@@ -165,6 +165,7 @@ int main(int argc, char **argv)
     bench_sm3();
     bench_sm4();
     bench_device();
+    bench_start();
     bench_data();
     return 0;
 }

@@ -65,12 +65,14 @@ static int open_table(const struct job *j, int read_only, struct fengni_data **d
     snprintf(url, sizeof url, "sqlite:%s", j->database);
     struct fengni_table_options options = {.columns = read_only ? NULL : j->rows.column,
                                            .column_count = read_only ? 0 : j->rows.columns,
+                                           .suite = j->suite,
                                            .read_only = read_only};
     if (device_there(j)) return -1;
-    if (fengni_data_open(data, url, j->socket)) return data_failed();
+    if (fengni_data_open(data, url, j->socket)) return *data = NULL, data_failed();
     if (fengni_table_open(*data, TABLE, &options, table)) {
         data_failed();
         fengni_data_close(*data);
+        *data = NULL;
         return -1;
     }
     return 0;
@@ -220,7 +222,7 @@ static void set_thresholds(struct job *j)
     /* From 5,000 acknowledged rows on when there are enough; spread over what remains. */
     size_t n = j->rows.count, from = n > 8000 ? 5000 : n * 3 / 10, step = (n - from) / (KILLS + 1);
     for (int i = 0; i < KILLS; i++) j->threshold[i] = from + step * (size_t)i;
-    j->kills_wanted = n < KILLS ? (int)n : KILLS;
+    if (n < (size_t)j->kills_wanted) j->kills_wanted = (int)n;
 }
 
 static int run(struct job *j)
@@ -318,10 +320,13 @@ int scenario_main_job(int argc, char **argv)
                                             {"columns", required_argument, NULL, 'c'},
                                             {"cases", required_argument, NULL, 'n'},
                                             {"seed", required_argument, NULL, 's'},
+                                            {"suite", required_argument, NULL, 'u'},
+                                            {"kills", required_argument, NULL, 'k'},
                                             {"json", no_argument, NULL, 'j'},
                                             {0}};
     static struct job j;
     const char *instance = NULL;
+    unsigned long long kills = KILLS;
     bool bad = false;
     j.cases = 10000;
     j.seed = 1;
@@ -342,12 +347,19 @@ int scenario_main_job(int argc, char **argv)
         case 's':
             bad |= scenario_number(optarg, 0, &j.seed) != 0;
             break;
+        case 'u': /* devices without authenticated encryption: 2 */
+            j.suite = strcmp(optarg, "2") == 0 ? FENGNI_SUITE_SM4_CBC_HMAC_SM3 : FENGNI_SUITE_SM4_GCM;
+            break;
+        case 'k': /* 0 for a device that people unlock: killed, it does not come back by itself */
+            bad |= scenario_number(optarg, 0, &kills) || kills > KILLS;
+            break;
         case 'j':
             j.json = true;
             break;
         default:
             return 2;
         }
+    j.kills_wanted = (int)kills;
     if (bad || optind != argc) return job_failed("参数错误,见 --help", "bad argument, see --help"), 2;
     if (!instance) return job_failed("缺少 --instance,见 --help", "--instance is missing, see --help"), 2;
     if (j.columns && !j.in) return job_failed("--columns 须与 --in 同用", "--columns goes with --in"), 2;

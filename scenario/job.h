@@ -17,6 +17,7 @@ struct job {
     const char *in, *columns;
     unsigned long long cases, seed;
     bool json;
+    enum fengni_suite suite;
     char instance[4096], directory[4200], database[4300], old_database[4300], socket[4200], report[4300];
     struct device device;
     struct rows rows;

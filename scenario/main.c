@@ -12,12 +12,12 @@ static int usage(FILE *out)
             "用法:\n"
             "  fengni-scenario generate [--seed N] [--cases N] [--out FILE]   生成办件 CSV\n"
             "  fengni-scenario main-job --instance DIR [--in FILE.csv] [--columns a,b] [--cases N] [--seed "
-            "N] [--json]\n"
+            "N] [--suite 2] [--kills N] [--json]\n"
             "                                                                 执行主要任务并给出报告\n",
             "usage:\n"
             "  fengni-scenario generate [--seed N] [--cases N] [--out FILE]   make cases as CSV\n"
             "  fengni-scenario main-job --instance DIR [--in FILE.csv] [--columns a,b] [--cases N] [--seed "
-            "N] [--json]\n"
+            "N] [--suite 2] [--kills N] [--json]\n"
             "                                                                 do the main job and report\n"));
     return out == stderr ? 2 : 0;
 }

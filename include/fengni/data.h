@@ -91,7 +91,8 @@ FENGNI_API int fengni_table_idle(struct fengni_table *handle, int *wait_ms);
  * Return other than 0 to stop; fengni_table_read returns that number. */
 typedef int fengni_row_reader(void *context, uint64_t id, uint64_t version, int result,
                               const struct fengni_cell *cells);
-/* Rows with from <= id <= to in order of id (0, UINT64_MAX: all), each checked before it is handed out. */
+/* Rows with from <= id <= to in order of id (0, UINT64_MAX: all), each checked before it is handed out. A
+ * table older than its anchor is refused (605). */
 FENGNI_API int fengni_table_read(struct fengni_table *handle, uint64_t from, uint64_t to,
                                  fengni_row_reader *reader, void *context);
 

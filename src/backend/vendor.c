@@ -36,8 +36,7 @@ void fn_vendor_close(struct fn_vendor *v)
 {
     if (v->device) FN_VENDOR(v, SDF_CloseDevice)(v->device);
     v->device = NULL;
-    if (v->library) dlclose(v->library);
-    v->library = NULL;
+    /* The library stays loaded: few of them are made to be unloaded, and the process ends soon. */
 }
 
 static const struct {

@@ -38,6 +38,10 @@ extern const struct fn_verb fn_cli_basic_verbs[];
 extern const struct fn_verb fn_cli_config_verbs[];
 extern const struct fn_verb fn_cli_instance_verbs[];
 extern const struct fn_verb fn_cli_rng_verbs[];
+extern const struct fn_verb fn_cli_backend_verbs[];
+/* `fengni device --…`: becomes fengni-device, or fengni-backend when --backend is among the words. Returns on
+ * failure. */
+fn_err fn_cli_become_device(int count, char **words);
 
 /* Runs `fengni` with these words; the exit status. */
 int fn_cli_main(int argc, char **argv);

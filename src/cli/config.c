@@ -56,6 +56,53 @@ static const struct fn_setting instance_settings[] = {
     {.name = NULL},
 };
 
+static const struct fn_setting device_settings[] = {
+    {.name = "backend",
+     .kind = FN_SETTING_TEXT,
+     .fallback = "",
+     .help = {"别家密码设备的 SDF 库(绝对路径);空为封泥自己的密码设备",
+              "SDF library of another maker's device (absolute path); empty: Fengni's own device"}},
+    {.name = "profile",
+     .kind = FN_SETTING_TEXT,
+     .fallback = "gm2012",
+     .help = {"该库的特征,`fengni sdf profiles` 列出",
+              "what kind of library it is, `fengni sdf profiles` lists them"}},
+    {.name = "kek",
+     .kind = FN_SETTING_NUMBER,
+     .fallback = "1",
+     .most = 65535,
+     .help = {"该设备中用来包裹存储密钥的 KEK 索引",
+              "index of the KEK in that device under which stored keys are wrapped"}},
+    {.name = "sign",
+     .kind = FN_SETTING_NUMBER,
+     .fallback = "1",
+     .most = 65535,
+     .help = {"该设备中用来签署声明的密钥对索引",
+              "index of the key pair in that device which signs statements"}},
+    {.name = "password_file",
+     .kind = FN_SETTING_TEXT,
+     .fallback = "",
+     .help = {"私钥访问控制码所在文件", "file with the private-key access password"}},
+    {.name = "client",
+     .kind = FN_SETTING_TEXT,
+     .fallback = "0:default:default",
+     .help = {"经该设备服务的客户:用户号:租户:应用", "client served by that device: uid:tenant:application"}},
+    {.name = NULL},
+};
+
+static const char *const power_on_tests[] = {"quick", "full", NULL};
+
+static const struct fn_setting self_test_settings[] = {
+    {.name = "power_on",
+     .kind = FN_SETTING_CHOICE,
+     .fallback = "quick",
+     .choices = power_on_tests,
+     .help =
+         {"上电自检:quick 先开服务,其余在后台;full 全部完成后才开服务",
+          "at start: quick opens service first and does the rest in the background; full does everything before"}},
+    {.name = NULL},
+};
+
 #define SECTIONS_MOST 40
 
 const struct fn_section *fn_cli_sections(void)
@@ -64,6 +111,9 @@ const struct fn_section *fn_cli_sections(void)
     size_t n = 0;
     all[n++] = (struct fn_section){"instance", {"实例", "the instance"}, instance_settings};
     all[n++] = (struct fn_section){"log", {"日志", "the log"}, log_settings};
+    all[n++] = (struct fn_section){"device", {"密码设备", "the cryptographic device"}, device_settings};
+    all[n++] =
+        (struct fn_section){"self_test", {"密码设备自检", "self-tests of the device"}, self_test_settings};
     for (const struct fn_room *const *room = fn_cli_rooms(); *room && n < SECTIONS_MOST; room++)
         if ((*room)->config) all[n++] = (struct fn_section){(*room)->name, (*room)->product, (*room)->config};
     all[n] = (struct fn_section){.name = NULL};

@@ -1,17 +1,11 @@
 /* Verbs of the cryptographic device. They speak MANAGE over its management socket and hold no rules: the
  * device decides. */
 #include "base/core/clock.h"
-#include "base/sys/heap.h"
+#include "base/sys/file.h"
 #include "base/sys/json.h"
-#include "base/sys/os_err.h"
-#include "cli/cli.h"
-#include "device/client/client.h"
+#include "cli/device_cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Fields of answers, as people read them; others are printed under their own name. */
 static const struct {
@@ -50,6 +44,35 @@ static const struct {
     {"created", {"创建时间", "created"}},
     {"statement", {"声明", "statement"}},
     {"signature", {"设备签名", "signature by the device"}},
+    {"ok", {"完成", "done"}},
+    {"name", {"姓名", "name"}},
+    {"role", {"角色", "role"}},
+    {"token", {"凭证文件", "administrator's file"}},
+    {"share", {"密封分量", "sealed share"}},
+    {"shares_needed", {"开启所需分量", "shares needed"}},
+    {"shares_of", {"分量总数", "shares in all"}},
+    {"shares_missing", {"尚缺分量", "shares missing"}},
+    {"share_generation", {"分量代数", "generation of the shares"}},
+    {"mode", {"开启方式", "way of opening"}},
+    {"time", {"时间", "time"}},
+    {"device_public", {"设备签名公钥", "device's signing key"}},
+    {"device_public_encrypt", {"设备加密公钥", "device's encryption key"}},
+    {"random_sources", {"随机源", "random sources"}},
+    {"clients", {"客户", "clients"}},
+    {"administrators", {"管理员", "administrators"}},
+    {"minutes", {"初始化记录", "minutes"}},
+    {"written", {"写出的文件", "files written"}},
+    {"files", {"应用文件数", "files of applications"}},
+    {"file", {"文件", "file"}},
+    {"copy", {"副本", "copy"}},
+    {"keys_left_out", {"按密钥表不备份的密钥", "keys left out by the key tables"}},
+    {"records", {"日志记录", "log records"}},
+    {"known", {"与存储相符", "agrees with the store"}},
+    {"test_tenants", {"测试租户", "test tenants"}},
+    {"random_degraded", {"随机源降级", "random sources degraded"}},
+    {"sign", {"签名密钥", "signing key"}},
+    {"encrypt", {"加密密钥", "encryption key"}},
+    {"kek", {"密钥加密密钥", "key-encryption key"}},
 };
 
 static const char *label_of(const char *key)
@@ -108,81 +131,33 @@ static void print_object(const json_t *object, int indent)
     }
 }
 
-static fn_err show(const struct fn_call *call, struct fn_bytes answer)
+fn_err fn_device_show_json(const struct fn_call *call, const json_t *answer)
+{
+    size_t i;
+    json_t *item;
+    if (fn_call_json(call)) {
+        json_dumpf(answer, stdout, JSON_COMPACT);
+        printf("\n");
+    } else if (json_is_array(answer)) {
+        json_array_foreach((json_t *)(uintptr_t)answer, i, item) print_object(item, 0), printf("\n");
+    } else {
+        print_object(answer, 0);
+    }
+    return FN_OK;
+}
+
+fn_err fn_device_show(const struct fn_call *call, struct fn_bytes answer)
 {
     if (fn_call_json(call)) {
         printf("%.*s\n", (int)answer.n, (const char *)answer.p);
         return FN_OK;
     }
     json_error_t error;
-    json_t *root = json_loadb((const char *)answer.p, answer.n, JSON_REJECT_DUPLICATES, &error);
+    json_t *root FN_SCOPED_JSON =
+        json_loadb((const char *)answer.p, answer.n, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return FN_FAIL(FN_E_FORMAT, "the device's answer at offset %d: %s", error.position, error.text);
-    size_t i;
-    json_t *item;
-    if (json_is_array(root))
-        json_array_foreach(root, i, item) print_object(item, 0), printf("\n");
-    else
-        print_object(root, 0);
-    json_decref(root);
-    return FN_OK;
-}
-
-/* One MANAGE request; the answer is appended to `out`. */
-static fn_err manage(const struct fn_call *call, const char *verb, struct fn_bytes request,
-                     struct fn_buf *out)
-{
-    FN_SCOPED_HEAP char *path = NULL;
-    const char *given = fn_call_text(call, "management");
-    if (given)
-        FN_TRY(fn_heap_text(&path, given, strlen(given)));
-    else
-        FN_TRY(fn_heap_format(&path, "%s/run/management/device.sock", fn_call_instance(call)));
-    struct fn_client *client;
-    FN_TRY(fn_client_open(&client, &(struct fn_client_options){.socket = path, .timeout_ms = 120000}));
-    FN_SCOPED_BUF struct fn_buf items = fn_buf_secret();
-    struct fn_client_response response = {0};
-    fn_err err = fn_buf_var(&items, verb, strlen(verb));
-    if (!err) err = fn_buf_var(&items, request.p, request.n);
-    if (!err) err = fn_client_call(client, 0, FN_OP_MANAGE, 1, fn_buf_view(&items), &response);
-    if (!err) {
-        struct fn_cur c = fn_cur(response.items);
-        struct fn_bytes answer;
-        err = fn_client_item_status(&c);
-        if (!err) err = fn_cur_var(&c, FN_DEVICE_FRAME_MOST, &answer);
-        if (!err) err = fn_cur_end(&c);
-        if (!err) err = fn_buf_add(out, answer.p, answer.n);
-        fn_client_response_free(&response);
-    }
-    fn_client_close(client);
-    return err;
-}
-
-#define SECRET_MOST 510
-
-/* The first line of a file, whole or not at all. Not by stdio, whose buffer nobody wipes. */
-static fn_err secret_from_file(const char *path, struct fn_buf *out)
-{
-    char line[SECRET_MOST + 2];
-    FN_SCOPED_WIPE(line);
-    size_t n = 0;
-    FN_SCOPED_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) return FN_FAIL_OS("%s", path);
-    while (n < sizeof line && !memchr(line, '\n', n)) {
-        ssize_t got = read(fd, line + n, sizeof line - n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return FN_FAIL_OS("%s", path);
-        if (got == 0) break;
-        n += (size_t)got;
-    }
-    const char *end = memchr(line, '\n', n);
-    if (end) n = (size_t)(end - line);
-    if (n && line[n - 1] == '\r') n--;
-    if (n == 0) return FN_FAIL(FN_E_FORMAT, "%s is empty", path);
-    if (n > SECRET_MOST)
-        return FN_FAIL(FN_E_TOO_LARGE, "the line in %s has more than %d bytes", path, SECRET_MOST);
-    if (memchr(line, 0, n)) return FN_FAIL(FN_E_FORMAT, "%s has a NUL in its line", path);
-    return fn_buf_add(out, line, n);
+    return fn_device_show_json(call, root);
 }
 
 /* A secret from the file named by an option, or asked for at the terminal: never from the command line
@@ -191,18 +166,16 @@ static fn_err secret_of(const struct fn_call *call, const char *option, const ch
                         struct fn_buf *out)
 {
     const char *path = fn_call_text(call, option);
-    if (path) return secret_from_file(path, out);
+    if (path) return fn_secret_from_file(path, out);
     if (!isatty(STDIN_FILENO))
         return FN_FAIL(FN_E_USAGE, "--%s FILE is needed when there is no terminal", option);
-    char *typed = getpass(prompt);
-    if (!typed) return FN_FAIL(FN_E_IO, "no answer");
-    fn_err err = fn_buf_add(out, typed, strlen(typed));
-    fn_wipe(typed, strlen(typed));
-    return err;
+    return fn_secret_typed(prompt, out);
 }
 
+#define CONTENT_MOST 512 /* an EnvelopedECCKey has 388 bytes */
+
 /* How an option goes into the request. */
-enum field_kind { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG, FIELD_SECRET, FIELD_LIST };
+enum field_kind { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG, FIELD_SECRET, FIELD_CONTENT };
 struct field {
     const char *option, *key;
     enum field_kind kind;
@@ -223,15 +196,10 @@ static fn_err add_field(const struct fn_call *call, const struct field *f, struc
         FN_TRY(fn_call_number(call, f->option, 0, INT64_MAX, &v));
         return fn_json_pair_number(b, f->key, v);
     }
-    case FIELD_LIST: {
-        const char *one;
-        FN_TRY(fn_json_key(b, f->key));
-        FN_TRY(fn_buf_u8(b, '['));
-        for (size_t i = 0; (one = fn_call_text_at(call, f->option, i)); i++) {
-            if (i) FN_TRY(fn_buf_u8(b, ','));
-            FN_TRY(fn_json_string(b, one));
-        }
-        return fn_buf_u8(b, ']');
+    case FIELD_CONTENT: {
+        FN_SCOPED_BUF struct fn_buf content = fn_buf_heap();
+        FN_TRY(fn_files_read_all(fn_files_real(), text, CONTENT_MOST, &content));
+        return fn_json_pair_base64(b, f->key, fn_buf_view(&content));
     }
     case FIELD_SECRET: {
         if (!text && !f->prompt) return FN_OK;
@@ -244,24 +212,21 @@ static fn_err add_field(const struct fn_call *call, const struct field *f, struc
     return FN_OK;
 }
 
+/* Who does it logs in first, on the same connection. */
 static fn_err ask(const struct fn_call *call, const char *verb, const struct field *fields)
 {
     FN_SCOPED_BUF struct fn_buf request = fn_buf_secret(), answer = fn_buf_secret();
+    FN_SCOPED_TOKENS struct fn_cli_tokens tokens = {0};
+    struct fn_client *client FN_SCOPED_CLIENT = NULL;
     FN_TRY(fn_buf_u8(&request, '{'));
     for (; fields && fields->key; fields++) FN_TRY(add_field(call, fields, &request));
     FN_TRY(fn_buf_u8(&request, '}'));
-    FN_TRY(manage(call, verb, fn_buf_view(&request), &answer));
-    return show(call, fn_buf_view(&answer));
+    FN_TRY(fn_cli_tokens_read(&tokens, call, "token"));
+    FN_TRY(fn_device_open(&client, call));
+    FN_TRY(fn_device_login(client, &tokens, call));
+    FN_TRY(fn_device_login_hint(fn_device_manage(client, verb, fn_buf_view(&request), &answer), &tokens));
+    return fn_device_show(call, fn_buf_view(&answer));
 }
-
-#define OPTION_MANAGEMENT                                                                                    \
-    {                                                                                                        \
-        "management", 0, FN_OPTION_FILE, "PATH", NULL, false, false,                                         \
-        {                                                                                                    \
-            "管理套接字(默认在实例的 run/management 下)",                                                    \
-                "management socket (default: below the instance's run/management)"                           \
-        }                                                                                                    \
-    }
 
 /* A verb: its options, the fields made of them, and the request that they go into. */
 #define VERB(id, verb, ...)                                                                                  \
@@ -272,9 +237,7 @@ static fn_err ask(const struct fn_call *call, const char *verb, const struct fie
     }
 
 VERB(status, "status")
-VERB(init, "init", {"unattended", "unattended", FIELD_FLAG, NULL})
 VERB(self_test, "self_test", {"full", "full", FIELD_FLAG, NULL})
-VERB(sessions, "sessions")
 VERB(keys, "key.list", {"tenant", "tenant", FIELD_TEXT, NULL})
 VERB(log_verify, "log.verify")
 VERB(key_destroy, "key.destroy", {"uuid", "uuid", FIELD_TEXT, NULL},
@@ -287,55 +250,64 @@ VERB(client_remove, "client.remove", {"uid", "uid", FIELD_NUMBER, NULL})
 VERB(key_create, "key.create_index", {"tenant", "tenant", FIELD_TEXT, NULL},
      {"index", "index", FIELD_NUMBER, NULL}, {"half", "half", FIELD_TEXT, NULL},
      {"algorithm", "algorithm", FIELD_TEXT, NULL}, {"password-file", "password", FIELD_SECRET, NULL})
+VERB(key_import, "key.import_enveloped", {"tenant", "tenant", FIELD_TEXT, NULL},
+     {"index", "index", FIELD_NUMBER, NULL}, {"in", "envelope", FIELD_CONTENT, NULL})
+VERB(password_reset, "key.password_reset", {"uuid", "uuid", FIELD_TEXT, NULL})
+VERB(kek_rotate, "kek.rotate", {"tenant", "tenant", FIELD_TEXT, NULL}, {"index", "index", FIELD_NUMBER, NULL})
 VERB(kek_create, "kek.create", {"tenant", "tenant", FIELD_TEXT, NULL}, {"index", "index", FIELD_NUMBER, NULL})
 
-#define TEXT_OPTION(name, value, fallback, needed, zh, en)                                                   \
-    {                                                                                                        \
-        name, 0, FN_OPTION_TEXT, value, fallback, needed, false,                                             \
-        {                                                                                                    \
-            zh, en                                                                                           \
-        }                                                                                                    \
-    }
-#define NUMBER_OPTION(name, fallback, needed, zh, en)                                                        \
-    {                                                                                                        \
-        name, 0, FN_OPTION_NUMBER, "N", fallback, needed, false,                                             \
-        {                                                                                                    \
-            zh, en                                                                                           \
-        }                                                                                                    \
-    }
-#define FLAG_OPTION(name, zh, en)                                                                            \
-    {                                                                                                        \
-        name, 0, FN_OPTION_FLAG, NULL, NULL, false, false,                                                   \
-        {                                                                                                    \
-            zh, en                                                                                           \
-        }                                                                                                    \
-    }
-#define OPTIONS(...)                                                                                         \
-    (const struct fn_option[])                                                                               \
-    {                                                                                                        \
-        __VA_ARGS__ __VA_OPT__(, ) OPTION_MANAGEMENT,                                                        \
-        {                                                                                                    \
-            0                                                                                                \
-        }                                                                                                    \
-    }
-#define TENANT_OPTION TEXT_OPTION("tenant", "NAME", "default", false, "租户", "tenant")
+#define STATEMENT_MOST 8192
+
+/* The file as it was printed: the device checks its own signature, so nothing is taken apart here. */
+static fn_err run_statement(const struct fn_call *call)
+{
+    struct fn_client *client FN_SCOPED_CLIENT = NULL;
+    FN_SCOPED_BUF struct fn_buf file = fn_buf_heap(), answer = fn_buf_heap();
+    FN_TRY(fn_files_read_all(fn_files_real(), fn_call_text(call, "in"), STATEMENT_MOST, &file));
+    while (file.n && file.p[file.n - 1] == '\n') file.n--;
+    FN_TRY(fn_device_open(&client, call));
+    FN_TRY(fn_device_manage(client, "statement.check", fn_buf_view(&file), &answer));
+    return fn_device_show(call, fn_buf_view(&answer));
+}
+
+/* Part of the state. */
+static fn_err run_sessions(const struct fn_call *call)
+{
+    static const char *const wanted[] = {"connections", "sessions", "operations", "refusals"};
+    struct fn_client *client FN_SCOPED_CLIENT = NULL;
+    json_t *status FN_SCOPED_JSON = NULL, *part FN_SCOPED_JSON = json_object();
+    FN_TRY(fn_device_open(&client, call));
+    FN_TRY(fn_device_ask(client, "status", NULL, &status));
+    for (size_t i = 0; i < FN_COUNT(wanted); i++)
+        json_object_set(part, wanted[i], json_object_get(status, wanted[i]));
+    return fn_device_show_json(call, part);
+}
+
+static fn_err run_capabilities(const struct fn_call *call)
+{
+    struct fn_client *client FN_SCOPED_CLIENT = NULL;
+    FN_SCOPED_BUF struct fn_buf answer = fn_buf_heap();
+    FN_TRY(fn_device_open(&client, call));
+    FN_TRY(fn_device_operate(client, FN_OP_CAPABILITIES, fn_bytes(NULL, 0), &answer));
+    if (fn_call_json(call)) return fn_device_show(call, fn_buf_view(&answer));
+    json_error_t error;
+    json_t *root FN_SCOPED_JSON = json_loadb((const char *)answer.p, answer.n, 0, &error);
+    if (!root) return FN_FAIL(FN_E_FORMAT, "the device's answer at offset %d", error.position);
+    struct fn_table *table =
+        fn_table_new(2, (const char *[]){FN_SAY("运算", "operation"), FN_SAY("支持方式", "support")});
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value)
+        fn_table_row(table, (const char *[]){name, json_is_string(value) ? json_string_value(value) : "-"});
+    fn_table_print(table);
+    return FN_OK;
+}
 
 const struct fn_verb fn_device_verbs[] = {
     {.path = "device status",
      .summary = {"密码设备状态", "state of the cryptographic device"},
      .options = OPTIONS(),
      .run = run_status},
-    {.path = "device init",
-     .summary = {"初始化密码设备", "initialise the cryptographic device"},
-     .details =
-         {"在设备内生成根密钥与设备密钥对。--unattended "
-          "时根密钥由存储之外的密钥文件包裹,设备重启后自行开启;状态、日志与证据均注明。",
-          "Makes the root and the device's key pair inside the device. With --unattended the root is wrapped "
-          "by a key file outside "
-          "the store and the device opens by itself after a restart; status, log and evidence say so."},
-     .permission = "device.init",
-     .options = OPTIONS(FLAG_OPTION("unattended", "无人值守启动", "unattended start")),
-     .run = run_init},
     {.path = "device self-test",
      .summary = {"自检并给出报告", "test the device and report"},
      .permission = "device.self-test",
@@ -357,7 +329,8 @@ const struct fn_verb fn_device_verbs[] = {
      .options = OPTIONS(NUMBER_OPTION("uid", NULL, true, "系统用户号", "user number"), TENANT_OPTION,
                         TEXT_OPTION("application", "NAME", NULL, true, "应用", "application"),
                         FLAG_OPTION("test", "测试租户:明文密钥可进出,永不作为证据",
-                                    "test tenant: clear keys may enter and leave; never evidence")),
+                                    "test tenant: clear keys may enter and leave; never evidence"),
+                        OPTIONS_LOGIN),
      .run = run_client_add},
     {.path = "device client list",
      .summary = {"登记的客户", "registered clients"},
@@ -366,7 +339,7 @@ const struct fn_verb fn_device_verbs[] = {
     {.path = "device client remove",
      .summary = {"注销客户", "remove a client"},
      .permission = "device.client",
-     .options = OPTIONS(NUMBER_OPTION("uid", NULL, true, "系统用户号", "user number")),
+     .options = OPTIONS(NUMBER_OPTION("uid", NULL, true, "系统用户号", "user number"), OPTIONS_LOGIN),
      .run = run_client_remove},
     {.path = "device key create",
      .summary = {"在索引处生成密钥对", "make a key pair at an index"},
@@ -378,34 +351,74 @@ const struct fn_verb fn_device_verbs[] = {
          OPTIONS(TENANT_OPTION, NUMBER_OPTION("index", NULL, true, "索引(1 起)", "index (from 1)"),
                  TEXT_OPTION("half", "sign|encrypt|both", "both", false, "签名、加密或两者", "which half"),
                  TEXT_OPTION("algorithm", "sm2|p256|rsa2048|rsa3072", "sm2", false, "算法", "algorithm"),
-                 {"password-file",
-                  0,
-                  FN_OPTION_FILE,
-                  "FILE",
-                  NULL,
-                  false,
-                  false,
-                  {"私钥访问控制码所在文件", "file with the access password"}}),
+                 FILE_OPTION("password-file", "FILE", false, false, "私钥访问控制码所在文件",
+                             "file with the access password"),
+                 OPTIONS_LOGIN),
      .run = run_key_create},
     {.path = "device key destroy",
      .summary = {"销毁密钥,输出设备签名的声明", "destroy a key; prints the statement that the device signs"},
      .permission = "device.key",
      .options = OPTIONS(TEXT_OPTION("uuid", "UUID", NULL, true, "密钥标识", "key"),
-                        NUMBER_OPTION("key-version", "0", false, "版本,0 为全部", "version, 0 for all")),
+                        NUMBER_OPTION("key-version", "0", false, "版本,0 为全部", "version, 0 for all"),
+                        OPTIONS_LOGIN),
      .run = run_key_destroy},
     {.path = "device log verify",
      .summary = {"校验设备日志", "verify the device's log"},
-     .options = OPTIONS(),
+     .details = {"由审计管理员或审计员执行。", "For the audit administrator or an auditor."},
+     .options = OPTIONS(OPTIONS_LOGIN),
      .run = run_log_verify},
     {.path = "device kek create",
      .summary = {"在索引处生成密钥加密密钥", "make a key-encryption key at an index"},
      .permission = "device.key",
-     .options = OPTIONS(TENANT_OPTION, NUMBER_OPTION("index", NULL, true, "索引(1 起)", "index (from 1)")),
+     .options = OPTIONS(TENANT_OPTION, NUMBER_OPTION("index", NULL, true, "索引(1 起)", "index (from 1)"),
+                        OPTIONS_LOGIN),
      .run = run_kek_create},
+    {.path = "device kek rotate",
+     .summary = {"更新密钥加密密钥:生成新的一代", "a new generation of a key-encryption key"},
+     .details =
+         {"旧的一代仍可解开已有密钥块;用 `fengni key retire-kek` 结束它之前,先把密钥块重新密封。",
+          "The old generation still opens existing blobs; re-seal them before `fengni key retire-kek` ends it."},
+     .permission = "device.key",
+     .options = OPTIONS(TENANT_OPTION, NUMBER_OPTION("index", NULL, true, "索引(1 起)", "index (from 1)"),
+                        OPTIONS_LOGIN),
+     .run = run_kek_rotate},
+    {.path = "device key import",
+     .summary = {"导入 CA 签发的加密密钥对", "import an encryption key pair issued by a CA"},
+     .details =
+         {"文件为 GM/T 0018 的 EnvelopedECCKey(388 字节),由同一索引的签名公钥加密;公私钥不匹配即拒绝。",
+          "The file is an EnvelopedECCKey of GM/T 0018 (388 bytes) under the signing key of the same index; "
+          "halves that do not match are refused."},
+     .permission = "device.key",
+     .options =
+         OPTIONS(TENANT_OPTION, NUMBER_OPTION("index", NULL, true, "索引(1 起)", "index (from 1)"),
+                 FILE_OPTION("in", "FILE", true, false, "EnvelopedECCKey 文件", "EnvelopedECCKey file"),
+                 OPTIONS_LOGIN),
+     .run = run_key_import},
+    {.path = "device password reset",
+     .summary = {"把私钥访问控制码的错误计数清零", "forgive wrong access passwords of a key"},
+     .permission = "device.key",
+     .options = OPTIONS(TEXT_OPTION("uuid", "UUID", NULL, true, "密钥标识", "key"), OPTIONS_LOGIN),
+     .run = run_password_reset},
+    {.path = "device capabilities",
+     .summary = {"设备支持的运算", "operations of the device"},
+     .details = {"native 由设备直接完成,emulated 由软件补足,no 不支持。",
+                 "native: by the device itself; emulated: completed in software; no: not at all."},
+     .options = OPTIONS(),
+     .run = run_capabilities},
+    {.path = "device statement check",
+     .summary = {"用另行保管的设备签名声明检查存储是否为旧副本",
+                 "check by a statement kept elsewhere whether the store is an old copy"},
+     .details =
+         {"文件为 `fengni device key destroy --json` 等输出的声明或锚点回执。存储比声明更旧时设备停止服务(EXCEPTION),"
+          "重启后依然如此。",
+          "The file is a statement as `fengni device key destroy --json` prints it, or an anchor's receipt. A device whose "
+          "store is older stops service (EXCEPTION) and stays so after a restart."},
+     .options = OPTIONS(FILE_OPTION("in", "FILE", true, false, "声明文件(JSON)", "statement (JSON)")),
+     .run = run_statement},
     {.path = "device stop",
      .summary = {"停止密码设备", "stop the device"},
      .permission = "device.stop",
-     .options = OPTIONS(),
+     .options = OPTIONS(OPTIONS_LOGIN),
      .run = run_shutdown},
     {0},
 };

@@ -11,13 +11,16 @@ const struct fn_section *fn_cli_sections(void);
 fn_err fn_cli_config_path(const struct fn_call *call, char **path);
 
 #define FN_PARTS_MOST 32
-#define FN_WORDS_MOST 16
+#define FN_WORDS_MOST 24
+
+struct part_row;
 
 /* The parts of an instance with their command lines; owns the text. */
 struct fn_instance_parts {
     struct fn_part part[FN_PARTS_MOST];
     const char *words[FN_PARTS_MOST][FN_WORDS_MOST + 1];
-    uid_t owner[FN_PARTS_MOST]; /* uid of its folders and, with `separate`, of its process */
+    const struct part_row *row[FN_PARTS_MOST]; /* of the table of parts */
+    uid_t owner[FN_PARTS_MOST];                /* uid of its folders and, with `separate`, of its process */
     size_t count;
     bool separate; /* each part has a uid of its own */
     char *owned[FN_PARTS_MOST * FN_WORDS_MOST];
@@ -35,8 +38,9 @@ fn_err fn_instance_own(const struct fn_instance_parts *parts, const char *instan
 fn_err fn_cli_up(const struct fn_call *call);
 fn_err fn_cli_status(const struct fn_call *call);
 
-/* What the supervisor last wrote for `status`, and its lock. They stand in the folder of the instance itself, which belongs to
- * whoever runs `up`: in a folder that belongs to a part, the part could lead the supervisor's pen elsewhere. */
+/* What the supervisor last wrote for `status`, and its lock. They stand in the folder of the instance itself,
+ * which belongs to whoever runs `up`: in a folder that belongs to a part, the part could lead the
+ * supervisor's pen elsewhere. */
 #define FN_UP_FILE "up.json"
 #define FN_UP_LOCK "up.pid"
 

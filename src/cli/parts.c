@@ -11,20 +11,41 @@
 /* A part runs in the folder of the instance, and its words name paths from there: its uid need not be able to
  * walk the folders above, which may be root's alone. Folders of a part are given to its uid; the first is its
  * store. */
-static const struct part_row {
+struct part_row {
     const char *name, *program;
     const char *words[FN_WORDS_MOST];
     const char *folders[6];
     unsigned uid_offset;
     bool drops; /* starts as we are, reads what only root may read, and becomes --uid by itself */
-} rows[] = {
-    {.name = "device",
-     .program = "fengni-device",
-     .words = {"--dir", "device", "--socket", "run/device.sock", "--management", "run/management/device.sock",
-               "--unattended-key", "unattended.key"},
-     .folders = {"device", "run", "run/management"},
-     .uid_offset = 1,
-     .drops = true},
+    /* Words made of settings, appended; NULL when there are none. */
+    fn_err (*more)(const struct fn_config *config, struct fn_instance_parts *parts, const char **words,
+                   size_t *n);
+};
+
+static fn_err device_words(const struct fn_config *config, struct fn_instance_parts *parts,
+                           const char **words, size_t *n);
+static fn_err backend_words(const struct fn_config *config, struct fn_instance_parts *parts,
+                            const char **words, size_t *n);
+
+static const struct part_row own_device = {
+    .name = "device",
+    .program = "fengni-device",
+    .words = {"--dir", "device", "--socket", "run/device.sock", "--management", "run/management/device.sock",
+              "--unattended-key", "unattended.key"},
+    .folders = {"device", "run", "run/management"},
+    .uid_offset = 1,
+    .drops = true,
+    .more = device_words,
+};
+/* Another maker's device in its place: one line of configuration, the same protocol, the same sockets for
+ * clients. */
+static const struct part_row other_device = {
+    .name = "device",
+    .program = "fengni-backend",
+    .words = {"--dir", "device", "--socket", "run/device.sock"},
+    .folders = {"device", "run", "run/management"},
+    .uid_offset = 1,
+    .more = backend_words,
 };
 
 static fn_err own_text(struct fn_instance_parts *parts, char *text)
@@ -52,6 +73,51 @@ static fn_err beside(struct fn_instance_parts *parts, const char *name, const ch
     return FN_OK;
 }
 
+static fn_err own_number(struct fn_instance_parts *parts, int64_t value, const char **out)
+{
+    char *text;
+    FN_TRY(fn_heap_format(&text, "%lld", (long long)value));
+    *out = text;
+    return own_text(parts, text);
+}
+
+/* A copy, because a reload frees the configuration while the words live on. */
+static fn_err own_setting(struct fn_instance_parts *parts, const struct fn_config *config, const char *name,
+                          const char **out)
+{
+    const char *value = fn_config_text(config, name);
+    char *text;
+    FN_TRY(fn_heap_text(&text, value, strlen(value)));
+    *out = text;
+    return own_text(parts, text);
+}
+
+static fn_err device_words(const struct fn_config *config, struct fn_instance_parts *parts,
+                           const char **words, size_t *n)
+{
+    (void)parts;
+    if (!strcmp(fn_config_text(config, "self_test.power_on"), "full")) words[(*n)++] = "--full-self-test";
+    return FN_OK;
+}
+
+static fn_err backend_words(const struct fn_config *config, struct fn_instance_parts *parts,
+                            const char **words, size_t *n)
+{
+    words[(*n)++] = "--backend";
+    FN_TRY(own_setting(parts, config, "device.backend", &words[(*n)++]));
+    words[(*n)++] = "--profile";
+    FN_TRY(own_setting(parts, config, "device.profile", &words[(*n)++]));
+    words[(*n)++] = "--client";
+    FN_TRY(own_setting(parts, config, "device.client", &words[(*n)++]));
+    words[(*n)++] = "--kek";
+    FN_TRY(own_number(parts, fn_config_number(config, "device.kek"), &words[(*n)++]));
+    words[(*n)++] = "--sign";
+    FN_TRY(own_number(parts, fn_config_number(config, "device.sign"), &words[(*n)++]));
+    if (!*fn_config_text(config, "device.password_file")) return FN_OK;
+    words[(*n)++] = "--password-file";
+    return own_setting(parts, config, "device.password_file", &words[(*n)++]);
+}
+
 static fn_err add_part(struct fn_instance_parts *parts, const struct part_row *row, const char *instance,
                        const struct fn_config *config)
 {
@@ -60,15 +126,14 @@ static fn_err add_part(struct fn_instance_parts *parts, const struct part_row *r
     size_t n = 0;
     FN_TRY(beside(parts, row->program, &part->program));
     words[n++] = part->program;
-    for (size_t i = 0; i < FN_WORDS_MOST - 3 && row->words[i]; i++) words[n++] = row->words[i];
+    for (size_t i = 0; row->words[i]; i++) words[n++] = row->words[i];
+    if (row->more) FN_TRY(row->more(config, parts, words, &n));
     uid_t uid = (uid_t)fn_config_number(config, "instance.uid_base") + row->uid_offset;
     if (parts->separate && row->drops) {
-        char *text;
-        FN_TRY(fn_heap_format(&text, "%u", (unsigned)uid));
-        FN_TRY(own_text(parts, text));
         words[n++] = "--uid";
-        words[n++] = text;
+        FN_TRY(own_number(parts, uid, &words[n++]));
     }
+    parts->row[parts->count] = row;
     part->name = row->name;
     part->words = words;
     part->folder = instance;
@@ -84,8 +149,8 @@ fn_err fn_instance_parts(struct fn_instance_parts *parts, const char *instance,
                          const struct fn_config *config)
 {
     *parts = (struct fn_instance_parts){.separate = geteuid() == 0};
-    for (size_t i = 0; i < FN_COUNT(rows); i++) FN_TRY(add_part(parts, &rows[i], instance, config));
-    return FN_OK;
+    bool own = !*fn_config_text(config, "device.backend");
+    return add_part(parts, own ? &own_device : &other_device, instance, config);
 }
 
 void fn_instance_parts_free(struct fn_instance_parts *parts)
@@ -138,9 +203,9 @@ fn_err fn_instance_own(const struct fn_instance_parts *parts, const char *instan
 {
     if (!parts->separate) return FN_OK;
     for (size_t i = 0; i < parts->count; i++)
-        for (size_t k = 0; k < FN_COUNT(rows[i].folders) && rows[i].folders[k]; k++) {
+        for (size_t k = 0; k < FN_COUNT(parts->row[i]->folders) && parts->row[i]->folders[k]; k++) {
             FN_SCOPED_HEAP char *path = NULL;
-            FN_TRY(fn_heap_format(&path, "%s/%s", instance, rows[i].folders[k]));
+            FN_TRY(fn_heap_format(&path, "%s/%s", instance, parts->row[i]->folders[k]));
             FN_TRY(give(path, parts->owner[i], parts->owner[i], k == 0));
         }
     return FN_OK;

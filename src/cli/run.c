@@ -2,6 +2,7 @@
 #include "base/sys/call.h"
 #include "base/sys/heap.h"
 #include "cli/cli.h"
+#include "crypto/cpu.h"
 
 #include <fcntl.h>
 #include <locale.h>
@@ -116,6 +117,15 @@ int fn_cli_main(int argc, char **argv)
     }
     size_t count = (size_t)argc - 1 - leading, used;
     const char *const *words = (const char *const *)argv + 1 + leading;
+    if (fn_cpu_select(getenv("FENGNI_CPU")) != FN_OK) {
+        fn_err_print(FN_WRAP(FN_E_USAGE, "FENGNI_CPU=%s", getenv("FENGNI_CPU")), false);
+        return EXIT_USAGE;
+    }
+    if (count > 1 && !strcmp(words[0], "device") && !strncmp(words[1], "--", 2) &&
+        strcmp(words[1], "--help")) {
+        fn_err_print(fn_cli_become_device((int)count - 1, argv + 2 + leading), false);
+        return EXIT_FAILED;
+    }
     const struct fn_verb *verb = fn_cli_find(count, words, &used);
     int status = verb ? run_verb(verb, used, leading, argc, argv) : no_verb(leading, argv, count, words);
     /* A result that could not be written is a failure: disks fill, pipes close. */

@@ -12,6 +12,7 @@
 enum { SGD_SM3_HMAC = 0x8, SGD_SM4_CBC = 0x402, SGD_SM4_GCM = 0x02000400 };
 
 #define PATIENCE_MS 30000u
+#define SESSIONS    2u
 #define CHUNK_ITEMS 512u
 #define CHUNK_BYTES                                                                                          \
     (192u << 10) /* a frame is sent when it is this full, so that the device begins while we go on */
@@ -45,9 +46,8 @@ struct work {
 struct device {
     struct fn_client *client;
     uint32_t patience_ms;
-    /* MACs go in a session of their own: requests of one session run one after the other, those of two side
-     * by side. */
-    uint32_t mac_session;
+    /* Requests of one session run one after the other, those of two side by side: ours take turns. */
+    uint32_t sessions[SESSIONS], turn;
     pthread_t pump;
     bool pumping;
     pthread_mutex_t lock; /* over what follows, and over parts that are open */
@@ -156,7 +156,8 @@ static void *pump(void *self)
 static fn_err start_pump(struct device *d)
 {
     if (d->pumping) return FN_OK;
-    FN_TRY(fn_client_session_open(d->client, &d->mac_session));
+    for (size_t i = 0; i < SESSIONS; i++)
+        if (!d->sessions[i]) FN_TRY(fn_client_session_open(d->client, &d->sessions[i]));
     if (pthread_create(&d->pump, NULL, pump, d)) return FN_FAIL(FN_E_NO_MEMORY, "a thread");
     d->pumping = true;
     return FN_OK;
@@ -212,7 +213,7 @@ static fn_err send_items(struct device *d, struct work *w, struct fn_cipher_job 
         FN_TRY(part_make(w, operation,
                          (count - i) * 256 < CHUNK_BYTES ? (count - i) * 256 : CHUNK_BYTES + 4096, &p));
         p->index = index + i;
-        p->session = operation == FN_OP_MAC ? d->mac_session : 0;
+        p->session = d->sessions[d->turn++ % SESSIONS];
         while (i < count && p->count < CHUNK_ITEMS) {
             size_t before = p->items.n;
             FN_TRY(put(&p->items, job, &job->items[index[i]]));

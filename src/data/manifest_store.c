@@ -1,9 +1,13 @@
 /* Manifests in the customer's database: segments, heads, and the rule that ties heads to the anchor in the
  * device. */
+#include "base/sys/now.h"
 #include "data/table.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define FRESH_MS   500
+#define HEADS_KEPT 64u /* heads before the anchored one that stay */
 
 void fn_anchor_name(char out[FN_ANCHOR_NAME], const struct fn_uuid *table, uint32_t writer)
 {
@@ -63,9 +67,10 @@ fn_err fn_head_put(struct fn_data_table *t, const struct fn_head *head, const ui
                                 fn_value_integer((int64_t)head->counter),
                                 fn_value_blob(record, sizeof record), fn_value_blob(mac, 36)};
     FN_TRY(fn_statement_run(t->add_head, FN_COUNT(values), values));
-    if (head->writer != t->writer || !t->anchored) return FN_OK;
-    /* What lies before the anchored head has done its work. */
-    values[2] = fn_value_integer((int64_t)t->anchored);
+    if (head->writer != t->writer || t->anchored <= HEADS_KEPT) return FN_OK;
+    /* What lies before the anchored head has done its work; some are left for a verifier that read an earlier
+     * anchor. */
+    values[2] = fn_value_integer((int64_t)(t->anchored - HEADS_KEPT));
     return fn_statement_run(t->drop_heads, 3, values);
 }
 
@@ -253,6 +258,12 @@ fn_err fn_anchor_read(struct fn_data_table *t, uint32_t writer, struct fn_anchor
     return err == FN_E_NOT_FOUND ? FN_OK : err;
 }
 
+bool fn_anchor_moved(struct fn_data_table *t, uint32_t writer, struct fn_anchor *anchor)
+{
+    uint64_t before = anchor->counter;
+    return fn_anchor_read(t, writer, anchor) == FN_OK && anchor->counter != before;
+}
+
 fn_err fn_heads_check(struct fn_data_table *t, uint32_t writer, const struct fn_anchor *anchor,
                       struct fn_head *last)
 {
@@ -292,6 +303,26 @@ fn_err fn_manifest_load_checked(struct fn_data_table *t, uint32_t writer, struct
     FN_TRY(fn_manifest_load(t, writer, m));
     if (m->counter == last.counter) return FN_OK;
     return FN_FAIL(FN_E_BUSY, "commits of writer %u went on between two looks", writer);
+}
+
+fn_err fn_data_table_fresh(struct fn_data_table *t)
+{
+    struct fn_anchor anchor;
+    struct fn_head last;
+    int64_t now = fn_monotonic_ms();
+    if (t->fresh_at_ms && now - t->fresh_at_ms < FRESH_MS) return FN_OK;
+    for (uint32_t writer = 0;; writer++) {
+        FN_TRY(fn_anchor_read(t, writer, &anchor));
+        if (writer && !anchor.counter) break;
+        fn_err err = fn_heads_check(t, writer, &anchor, &last);
+        if (err == FN_E_NOT_FOUND) err = FN_FAIL(FN_E_CORRUPT, "the manifest is gone");
+        /* A writer may have gone on between our looks at anchor and database. */
+        for (int i = 0; err == FN_E_TABLE_OLD && i < 5 && fn_anchor_moved(t, writer, &anchor); i++)
+            err = fn_heads_check(t, writer, &anchor, &last);
+        FN_TRY(err);
+    }
+    t->fresh_at_ms = now;
+    return FN_OK;
 }
 
 /* The last head by its own MAC alone, whatever the anchor says. */

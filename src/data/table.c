@@ -248,6 +248,7 @@ static fn_err open_table(struct fn_data_table *t, const char *path, const char *
 static void free_table(struct fn_data_table *t)
 {
     const struct fn_files *files = fn_files_real();
+    fn_data_ring_free(t);
     fn_statement_free(t->insert);
     fn_statement_free(t->top);
     fn_statement_free(t->add_head);

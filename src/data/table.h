@@ -46,9 +46,10 @@ struct fn_data_table {
     int lock;   /* handle of the file layer, -1: none */
     uint32_t writer;
     uint32_t anchor_every_ms;
-    struct fn_manifest manifest; /* of our writer */
-    uint64_t anchored, issue;    /* counter at the last anchor; next sequence number to hand out */
-    int64_t anchored_at_ms;
+    struct fn_manifest manifest;         /* of our writer */
+    uint64_t anchored, issue;            /* counter at the last anchor; next sequence number to hand out */
+    int64_t anchored_at_ms, fresh_at_ms; /* of the last anchor; of the last look whether the table is old */
+    struct fn_ring *ring;                /* of the write path, kept from call to call */
     struct fn_statement *insert, *top, *add_head, *drop_heads, *put_segment;
 };
 
@@ -126,10 +127,12 @@ struct fn_row_source {
     void (*committed)(void *self, const struct fn_batch *b);
 };
 fn_err fn_data_table_write(struct fn_data_table *table, const struct fn_row_source *source);
+void fn_data_ring_free(struct fn_data_table *table);
 fn_err fn_data_table_update(struct fn_data_table *table, uint64_t id, const struct fn_bytes *cells);
 fn_err fn_data_table_delete(struct fn_data_table *table, uint64_t id);
 
-/* Reading. Every row is checked; the reader returns a failure to stop. */
+/* Reading. The heads are checked against the anchors (at most twice a second), then every row; the reader
+ * returns a failure to stop. FN_E_TABLE_OLD, FN_E_CORRUPT. */
 typedef fn_err fn_row_reader(void *context, const struct fn_batch *b, size_t row);
 fn_err fn_data_table_read(struct fn_data_table *table, uint64_t from, uint64_t to, fn_row_reader *reader,
                           void *context);
@@ -154,6 +157,8 @@ struct fn_anchor {
     uint8_t digest[32];
 };
 fn_err fn_anchor_read(struct fn_data_table *table, uint32_t writer, struct fn_anchor *anchor);
+/* Reads it again; whether it has moved since. */
+bool fn_anchor_moved(struct fn_data_table *table, uint32_t writer, struct fn_anchor *anchor);
 /* Reads the heads of a writer and checks them against its anchor: MACs, unbroken chain from the anchored head
  * to the last. FN_E_NOT_FOUND: neither heads nor anchor. Without an anchor only an empty manifest at counter
  * 1 is right. */
@@ -165,6 +170,8 @@ fn_err fn_head_put(struct fn_data_table *table, const struct fn_head *head, cons
 fn_err fn_segment_put(struct fn_data_table *table, const struct fn_manifest *m, size_t segment);
 /* Highest counter of a writer's heads in the database, 0: none. */
 fn_err fn_heads_top(struct fn_data_table *table, uint32_t writer, uint64_t *counter);
+/* Every writer's heads against its anchor. */
+fn_err fn_data_table_fresh(struct fn_data_table *table);
 #define FN_ANCHOR_NAME 80
 void fn_anchor_name(char out[FN_ANCHOR_NAME], const struct fn_uuid *table, uint32_t writer);
 

@@ -81,6 +81,7 @@ fn_err fn_data_table_read(struct fn_data_table *t, uint64_t from, uint64_t to, f
     struct fn_statement *s = NULL;
     struct fn_value range[] = {fn_value_integer(from > INT64_MAX ? INT64_MAX : (int64_t)from),
                                fn_value_integer(to > INT64_MAX ? INT64_MAX : (int64_t)to)};
+    FN_TRY(fn_data_table_fresh(t));
     FN_TRY(fn_heap_array(&b, 1, sizeof *b));
     fn_err err = fn_batch_make(b, &t->def);
     if (err == FN_OK) err = fn_data_table_select(t, " WHERE fn_row BETWEEN ?1 AND ?2 ORDER BY fn_row", &s);

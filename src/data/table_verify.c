@@ -16,6 +16,8 @@ struct presence {
 
 struct writer {
     struct fn_anchor anchor;
+    fn_err heads; /* what the heads showed */
+    char detail[FN_ERR_DETAIL];
     struct fn_manifest manifest;
     bool usable;
     struct presence *presence;
@@ -91,19 +93,34 @@ static fn_err read_anchors(struct verification *v)
     }
 }
 
-/* Heads, then segments, of one writer. */
+/* Heads against anchors, of all writers. FN_E_BUSY when a writer went on between our looks at anchor and
+ * database. */
+static fn_err check_heads(struct verification *v)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        struct writer *w = &v->writers[i];
+        struct fn_head last;
+        struct fn_anchor anchor = w->anchor;
+        fn_err err = fn_heads_check(v->t, i, &w->anchor, &last);
+        if (err == FN_E_NOT_FOUND) err = FN_FAIL(FN_E_CORRUPT, "the manifest is gone");
+        if (err != FN_OK && !is_finding(err)) return err;
+        w->heads = err;
+        fn_format(w->detail, sizeof w->detail, "%s", err == FN_OK ? "" : last_detail());
+        if (err != FN_OK && fn_anchor_moved(v->t, i, &anchor))
+            return FN_FAIL(FN_E_BUSY, "writer %u goes on faster than we look", i);
+    }
+    return FN_OK;
+}
+
+/* What was found of the heads, then the segments. */
 static fn_err check_manifest(struct verification *v, uint32_t writer)
 {
     struct writer *w = &v->writers[writer];
-    struct fn_head last;
-    fn_err err = fn_heads_check(v->t, writer, &w->anchor, &last);
-    if (err == FN_E_NOT_FOUND) err = FN_FAIL(FN_E_CORRUPT, "the manifest is gone");
-    if (is_finding(err)) report(v, (struct fn_finding){.code = err, .detail = last_detail()});
-    if (err != FN_OK && !is_finding(err)) return err;
+    if (w->heads != FN_OK) report(v, (struct fn_finding){.code = w->heads, .detail = w->detail});
     /* An old or broken chain of heads still leaves segments to compare the rows with. */
     fn_err loaded = fn_manifest_load(v->t, writer, &w->manifest);
     if (loaded != FN_OK && loaded != FN_E_CORRUPT && loaded != FN_E_NOT_FOUND) return loaded;
-    if (loaded != FN_OK && err == FN_OK)
+    if (loaded != FN_OK && w->heads == FN_OK)
         report(v, (struct fn_finding){.code = FN_E_CORRUPT, .detail = last_detail()});
     w->usable = loaded == FN_OK;
     v->verdict->counter += w->manifest.counter;
@@ -434,28 +451,33 @@ static void verification_end(struct verification *v)
     free(v->writers);
 }
 
+/* One view of the database for all that is looked at, while writers go on. */
+static fn_err verify_once(struct verification *v, struct fn_batch *b)
+{
+    FN_TRY(read_anchors(v));
+    FN_TRY(fn_store_run(v->t->store, "BEGIN"));
+    fn_err err = check_heads(v);
+    if (err == FN_OK) err = verify(v, b);
+    fn_store_rollback(v->t->store);
+    return err;
+}
+
 fn_err fn_data_table_verify(struct fn_data_table *t, fn_finding_reader *reader, void *context,
                             struct fn_verdict *verdict)
 {
     struct verification *v;
     struct fn_batch *b;
-    memset(verdict, 0, sizeof *verdict);
     FN_TRY(fn_heap_array(&v, 1, sizeof *v));
     fn_err err = fn_heap_array(&b, 1, sizeof *b);
-    v->t = t;
-    v->reader = reader;
-    v->context = context;
-    v->verdict = verdict;
-    if (err == FN_OK) err = read_anchors(v);
-    /* One view of the database for all that follows, while writers go on. */
-    if (err == FN_OK) err = fn_store_run(t->store, "BEGIN");
-    if (err == FN_OK) {
-        err = verify(v, b);
-        fn_store_rollback(t->store);
+    for (int i = 0; err == FN_OK || (err == FN_E_BUSY && i < 5); i++) {
+        memset(verdict, 0, sizeof *verdict);
+        *v = (struct verification){.t = t, .reader = reader, .context = context, .verdict = verdict};
+        err = verify_once(v, b);
+        verification_end(v);
+        if (err == FN_OK) break;
     }
     if (b) fn_batch_free(b, t->cipher);
     free(b);
-    verification_end(v);
     free(v);
     return err;
 }

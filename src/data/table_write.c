@@ -1,6 +1,6 @@
 /* Rows into a protected table: rows and manifest change in one transaction, the anchor follows the commit.
  *
- * While one batch is written, the device encrypts the next but one and computes the MACs of the next. */
+ * While one batch is written, the device computes the MACs of the next and encrypts those behind it. */
 #include "base/sys/now.h"
 #include "data/table.h"
 #include <string.h>
@@ -173,42 +173,81 @@ static fn_err to_mac(struct fn_data_table *t, struct fn_batch *b)
     return fn_batch_mac_start(b, &t->def, t->cipher);
 }
 
-static fn_err pump(struct fn_data_table *t, struct fn_batch b[3], struct pending *p,
+/* Batches on their way, in a ring: the first is at the database, the next with its MACs, the others being
+ * encrypted. Enough of them that the device always has work while we are at ours. */
+#define BATCHES 5u
+
+struct fn_ring {
+    struct fn_batch batch[BATCHES];
+    size_t first, count; /* in flight */
+    bool ended;          /* the source has no more */
+};
+
+static struct fn_batch *in_ring(struct fn_ring *r, size_t position)
+{
+    return &r->batch[(r->first + position) % BATCHES];
+}
+
+static fn_err fetch_next(struct fn_data_table *t, struct fn_ring *r, const struct fn_row_source *source)
+{
+    struct fn_batch *b = in_ring(r, r->count);
+    if (r->ended || r->count == BATCHES) return FN_OK;
+    FN_TRY(fetch(t, b, source));
+    if (b->rows)
+        r->count++;
+    else
+        r->ended = true;
+    return FN_OK;
+}
+
+static fn_err pump(struct fn_data_table *t, struct fn_ring *r, struct pending *p,
                    const struct fn_row_source *source)
 {
-    struct fn_batch *now = &b[0], *next = &b[1], *later = &b[2];
-    FN_TRY(fetch(t, now, source));
-    FN_TRY(to_mac(t, now));
-    if (now->rows) FN_TRY(fetch(t, next, source));
-    while (now->rows) {
+    for (size_t i = 0; i + 1 < BATCHES; i++) FN_TRY(fetch_next(t, r, source));
+    if (r->count) FN_TRY(to_mac(t, in_ring(r, 0)));
+    while (r->count) {
+        struct fn_batch *now = in_ring(r, 0);
         FN_TRY(fn_batch_mac_finish(now, t->cipher, true));
         t->stale = true; /* until the commit */
         FN_TRY(take_rows(t, now));
         FN_TRY(pending_start(t, p));
-        FN_TRY(to_mac(t, next));
-        if (next->rows) FN_TRY(fetch(t, later, source));
+        if (r->count > 1) FN_TRY(to_mac(t, in_ring(r, 1)));
+        FN_TRY(fetch_next(t, r, source));
         FN_TRY(commit_batch(t, now, p, source));
-        struct fn_batch *free_one = now;
-        now = next;
-        next = later;
-        later = free_one;
-        fn_batch_clear(later, t->cipher);
+        fn_batch_clear(now, t->cipher);
+        r->first = (r->first + 1) % BATCHES;
+        r->count--;
     }
     return FN_OK;
 }
 
+void fn_data_ring_free(struct fn_data_table *t)
+{
+    for (size_t i = 0; t->ring && i < BATCHES; i++) fn_batch_free(&t->ring->batch[i], t->cipher);
+    free(t->ring);
+    t->ring = NULL;
+}
+
+static fn_err make_ring(struct fn_data_table *t)
+{
+    fn_err err = FN_OK;
+    if (t->ring) return FN_OK;
+    FN_TRY(fn_heap_array(&t->ring, 1, sizeof *t->ring));
+    for (size_t i = 0; i < BATCHES && err == FN_OK; i++) err = fn_batch_make(&t->ring->batch[i], &t->def);
+    if (err != FN_OK) fn_data_ring_free(t);
+    return err;
+}
+
 fn_err fn_data_table_write(struct fn_data_table *t, const struct fn_row_source *source)
 {
-    struct fn_batch *b;
     struct pending p = {0};
     FN_TRY(ready(t));
-    FN_TRY(fn_heap_array(&b, 3, sizeof *b));
-    fn_err err = FN_OK;
-    for (int i = 0; i < 3 && err == FN_OK; i++) err = fn_batch_make(&b[i], &t->def);
-    if (err == FN_OK) err = pump(t, b, &p, source);
+    FN_TRY(make_ring(t));
+    t->ring->first = t->ring->count = 0;
+    t->ring->ended = false;
+    fn_err err = pump(t, t->ring, &p, source);
     pending_end(t, &p);
-    for (int i = 0; i < 3; i++) fn_batch_free(&b[i], t->cipher);
-    free(b);
+    for (size_t i = 0; i < BATCHES; i++) fn_batch_clear(&t->ring->batch[i], t->cipher);
     return err;
 }
 

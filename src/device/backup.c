@@ -188,7 +188,7 @@ static fn_err create(struct fn_manage_call *c, struct backup_key *key, const str
     memcpy(w->header, "FNBKUP01", 8);
     memcpy(w->header + 8, d->serial, 16);
     fn_put_be64(w->header + 24, (uint64_t)fn_now_ms());
-    fn_put_be64(w->header + 32, fn_device_store_generation(d->store));
+    fn_put_be64(w->header + 32, fn_device_generation(d));
     memcpy(w->header + 40, &set->device, 64);
     memcpy(w->header + 104, set->uuid.b, 16);
     w->header[120] = set->m;
@@ -305,6 +305,16 @@ static fn_err open_entry(struct reader *r, struct fn_bytes sealed, uint32_t posi
     return FN_OK;
 }
 
+static fn_err go_on_from(struct fn_device *d, uint64_t generation)
+{
+    struct fn_pending *p;
+    FN_TRY(fn_pending_new(d, &p));
+    fn_err err = fn_generation_follow(d, p, generation);
+    if (err == FN_OK) err = fn_pending_commit(p);
+    fn_pending_free(p);
+    return err;
+}
+
 static fn_err fill(struct fn_device *d, void *context)
 {
     struct reader *r = context;
@@ -313,6 +323,7 @@ static fn_err fill(struct fn_device *d, void *context)
     struct fn_buf plain FN_SCOPED_BUF = fn_buf_secret();
     uint32_t n, told;
     FN_TRY(fn_cur_take(&c, HEADER, &skip));
+    FN_TRY(go_on_from(d, fn_get_be64(skip.p + 32)));
     for (uint32_t position = 0;; position++) {
         struct fn_pending *p;
         FN_TRY(fn_cur_u32(&c, &n));

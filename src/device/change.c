@@ -6,10 +6,13 @@
 #include "device/server.h"
 #include <string.h>
 
+/* Changes that wait for the disk, of all clients: more are refused until it keeps up. */
+#define ACTS_MOST 4096u
+
 struct fn_remembered {
     struct fn_remembered *next;
     struct fn_record_name name;
-    int64_t at_ms;
+    int64_t until_ms; /* by the clock that nobody sets */
 };
 
 fn_err fn_pending_new(struct fn_device *d, struct fn_pending **out)
@@ -59,6 +62,7 @@ static void changes_drop(struct fn_pending *p)
 void fn_pending_free(struct fn_pending *p)
 {
     if (!p) return;
+    if (p->counted) atomic_fetch_sub(&p->device->acts, 1);
     claims_drop(p);
     changes_drop(p);
     free(p->changes);
@@ -127,11 +131,11 @@ static void request_name(struct fn_record_name *name, const struct fn_identity *
     memcpy(name->b + 16, id, 16);
 }
 
-static void remember(struct fn_device *d, const struct fn_record_name *name, int64_t at_ms)
+static void remember(struct fn_device *d, const struct fn_record_name *name, int64_t left_ms)
 {
     struct fn_remembered *r = malloc(sizeof *r);
     if (!r) return; /* found again at the next start */
-    *r = (struct fn_remembered){.name = *name, .at_ms = at_ms};
+    *r = (struct fn_remembered){.name = *name, .until_ms = fn_monotonic_ms() + left_ms};
     pthread_mutex_lock(&d->remember_mutex);
     if (d->remembered_last)
         d->remembered_last->next = r;
@@ -153,7 +157,7 @@ static fn_err remember_put(struct fn_pending *p)
     FN_TRY(fn_buf_u32(&value, (uint32_t)p->final));
     FN_TRY(fn_buf_add(&value, p->answer.p, p->answer.n));
     FN_TRY(fn_pending_put(p, &name, fn_buf_view(&value)));
-    remember(p->device, &name, now);
+    remember(p->device, &name, FN_DEVICE_REMEMBER_MS);
     return FN_OK;
 }
 
@@ -169,7 +173,6 @@ static fn_err recall(struct fn_item *item, const struct fn_record_name *name)
     FN_TRY(fn_device_store_get(d->store, name, &value));
     struct fn_cur c = fn_cur(fn_buf_view(&value));
     FN_TRY(fn_cur_u64(&c, &at));
-    if ((int64_t)at + FN_DEVICE_REMEMBER_MS < fn_now_ms()) return FN_E_NOT_FOUND;
     FN_TRY(fn_cur_u16(&c, &operation));
     FN_TRY(fn_cur_u32(&c, &status));
     if (operation != item->request->number)
@@ -184,7 +187,11 @@ fn_err fn_change_begin(struct fn_item *item, struct fn_pending **out)
     struct fn_pending *p;
     struct fn_record_name name;
     *out = NULL;
-    FN_TRY(fn_pending_new(fn_work_device(rq->work), &p));
+    struct fn_device *d = fn_work_device(rq->work);
+    if (atomic_load(&d->acts) >= ACTS_MOST) return FN_FAIL(FN_E_DEVICE_BUSY, "%u changes wait for the disk", ACTS_MOST);
+    FN_TRY(fn_pending_new(d, &p));
+    atomic_fetch_add(&d->acts, 1);
+    p->counted = true;
     p->who = rq->who;
     p->work = rq->work;
     p->operation = rq->number;
@@ -256,8 +263,9 @@ bool fn_change_done(struct fn_work *w, struct fn_pending *p)
     p->after = NULL;
     changes_drop(p);
     if (err == FN_OK) err = submit(p);
+    if (err == FN_OK) return false; /* the store's from now on: it may have been done with already */
     p->status = err;
-    return err != FN_OK;
+    return true;
 }
 
 static fn_err found_request(void *context, const struct fn_record_name *name)
@@ -266,7 +274,9 @@ static fn_err found_request(void *context, const struct fn_record_name *name)
     struct fn_buf value FN_SCOPED_BUF = fn_buf_heap();
     FN_TRY(fn_device_store_get(d->store, name, &value));
     if (value.n < 8) return FN_FAIL(FN_E_CORRUPT, "remembered request of %zu bytes", value.n);
-    remember(d, name, (int64_t)fn_get_be64(value.p));
+    /* Of an earlier start only the wall clock's time is known; what seems to come from the future is kept in full. */
+    int64_t left = (int64_t)fn_get_be64(value.p) + FN_DEVICE_REMEMBER_MS - fn_now_ms();
+    remember(d, name, left > FN_DEVICE_REMEMBER_MS ? FN_DEVICE_REMEMBER_MS : left);
     return FN_OK;
 }
 
@@ -290,12 +300,10 @@ void fn_change_prune(struct fn_device *d)
     struct fn_change changes[256];
     size_t n;
     do {
-        int64_t now = fn_now_ms();
+        int64_t now = fn_monotonic_ms();
         n = 0;
         pthread_mutex_lock(&d->remember_mutex);
-        while (n < FN_COUNT(changes) && d->remembered_first &&
-               (d->remembered_first->at_ms + FN_DEVICE_REMEMBER_MS < now ||
-                d->remembered_first->at_ms > now + FN_DEVICE_REMEMBER_MS)) {
+        while (n < FN_COUNT(changes) && d->remembered_first && d->remembered_first->until_ms < now) {
             struct fn_remembered *r = d->remembered_first;
             changes[n++] = (struct fn_change){.name = r->name, .remove = true};
             d->remembered_first = r->next;

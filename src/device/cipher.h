@@ -11,7 +11,7 @@ bool fn_cipher_makes_nonce(const struct fn_key *key);
 fn_err fn_cipher_start(const struct fn_key *key, const struct fn_rng *rng, uint32_t alg,
                        struct fn_bytes given, uint8_t iv[16]);
 /* One piece: `iv` in and out is the chaining value. Whole blocks for ECB and CBC. */
-fn_err fn_cipher_run(const struct fn_key *key, uint32_t alg, bool encrypt, uint8_t iv[16], const uint8_t *in,
+fn_err fn_key_cipher_run(const struct fn_key *key, uint32_t alg, bool encrypt, uint8_t iv[16], const uint8_t *in,
                      uint8_t *out, size_t n);
 
 #endif

@@ -129,7 +129,8 @@ struct fn_device {
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
-    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify,
+        secure_heap_locked;
     int64_t started_ms, open_ms;
     struct fn_share_pool *shares; /* brought for unlocking so far */
     uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
@@ -138,6 +139,10 @@ struct fn_device {
     struct fn_secrets *secrets;   /* NULL until unlocked */
     struct fn_device_store *store;
     struct fn_device_store_report store_report;
+    uint64_t generation_before; /* of a restored device: the generation of its backup */
+    uint64_t generation_noted;  /* last written to DIR/generation */
+    int64_t generation_noted_ms;
+    bool store_old; /* a statement showed it: no service with this store */
     struct fn_keys *keys;
     struct fn_dlog *log;
     struct fn_key *sign, *encrypt; /* index 0 */
@@ -154,7 +159,8 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
-    atomic_ullong operations, refusals, connections, sessions;
+    atomic_uint acts; /* changes under way */
+    atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
     struct fn_work *workers;
@@ -217,6 +223,7 @@ void fn_item_fail(struct fn_item *item, fn_err err);
 
 /* ---- keys (keys.c, key_record.c) ---- */
 fn_err fn_keys_open(struct fn_device *d, size_t cached_most);
+void fn_keys_settle(struct fn_device *d); /* before the last commit of a stop */
 void fn_keys_close(struct fn_device *d);
 struct fn_key *fn_key_hold(struct fn_key *key);
 void fn_key_release(struct fn_key *key); /* NULL allowed */
@@ -268,6 +275,12 @@ void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenan
                     struct fn_bytes text);
 
 /* The public-key algorithms of libcrypto (pk.c). */
+/* Before anything else asks libcrypto for memory: private numbers lie in its own heap of this size (a power of two),
+ * locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere is wiped.
+ * 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
+ * docs/architecture.md 8. */
+#define FN_PK_HEAP ((size_t)16 << 20)
+fn_err fn_pk_heap(size_t size, bool *locked);
 fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret);
 fn_err fn_pk_load_secret(struct fn_key *key, struct fn_bytes secret);
 fn_err fn_pk_load_public(struct fn_key *key, struct fn_bytes public_key);
@@ -292,6 +305,7 @@ struct fn_session {
     uint32_t id;
     bool busy; /* a state-changing request is under way: later ones wait */
     struct fn_deferred *first, *last;
+    struct fn_session *resume_next; /* of those whose deferred requests go on in the next turn */
     struct fn_key **keys;
     uint64_t *handles;
     size_t keys_room, keys_count;
@@ -335,7 +349,7 @@ struct fn_pending {
     unsigned claims_count;
     struct fn_change *changes; /* heap */
     size_t changes_room, changes_count;
-    bool remember;
+    bool remember, counted;
     struct fn_buf answer; /* heap: the item after its status */
     fn_err status, final; /* of the commit; what to answer when it succeeded */
     char detail[FN_ERR_DETAIL];
@@ -426,6 +440,26 @@ fn_err fn_life_unlock(struct fn_device *d, const uint8_t root[32]);
 void fn_life_exception(struct fn_device *d, const char *why);
 const char *fn_state_name(int state);
 
+/* ---- freshness of the store (freshness.c) ---- */
+/* Of the store, over restores: grows with every commit, is in every statement. */
+uint64_t fn_device_generation(const struct fn_device *d);
+fn_err fn_generation_open(struct fn_device *d);
+/* Puts the record by which a restored device goes on from its backup's generation. */
+fn_err fn_generation_follow(struct fn_device *d, struct fn_pending *p, uint64_t generation);
+/* Writes DIR/generation when it is time, or now. */
+void fn_generation_note(struct fn_device *d, bool now);
+/* At start: FN_E_DEVICE_STORE_OLD when DIR/generation or a refused statement knows of a later store. */
+fn_err fn_generation_check(struct fn_device *d);
+fn_err fn_device_verify(const struct fn_device *d, struct fn_bytes statement, const uint8_t signature[64]);
+struct fn_anchor_receipt {
+    const char *tenant;
+    struct fn_bytes owner, name;
+    uint64_t counter;
+    uint8_t digest[32], challenge[32], signature[64];
+};
+/* FN_E_SIGNATURE; FN_E_DEVICE_STORE_OLD when the anchor here is absent, behind, or another at the same counter. */
+fn_err fn_anchor_receipt_check(struct fn_device *d, const struct fn_anchor_receipt *r);
+
 /* ---- self-tests (self_test.c) ---- */
 fn_err fn_self_test_algorithms(void);
 fn_err fn_self_test_random(const struct fn_rng *rng);
@@ -440,6 +474,8 @@ fn_err fn_self_test_all(struct fn_device *d);
 /* ---- log (log.c) ---- */
 fn_err fn_dlog_open(struct fn_device *d);
 void fn_dlog_close(struct fn_device *d);
+/* Nothing more is written, neither to the log nor of it to the store: the store is not the right one. */
+void fn_dlog_abandon(struct fn_device *d);
 /* Appends one record: {"ev":event,…}. `who` may be NULL; `more` is further members without braces, or NULL.
  */
 void fn_dlog_event(struct fn_device *d, const struct fn_identity *who, const char *event, const char *object,
@@ -468,12 +504,14 @@ bool fn_device_random_degraded(void);
 /* Sockets and workers, before the process is confined; then service until stopped or a signal. */
 fn_err fn_server_open(struct fn_device *d);
 fn_err fn_server_run(struct fn_device *d, int signals);
-/* After the store was closed, which delivers the last completions. */
+/* Ends connections and workers; no change is under way any more. */
 void fn_server_end(struct fn_device *d);
 fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;
 fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
                  struct fn_bytes body, struct fn_buf *out);
+/* Before the first secret is read: no core files, not dumpable, locked memory as far as it goes. */
+fn_err fn_confine_first(void);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

@@ -17,7 +17,8 @@ struct fn_dlog {
     uint64_t seq, size, settled;
     uint8_t mac[32];
     int64_t second;
-    unsigned refusals, suppressed;
+    unsigned refusals, suppressed, lost;
+    struct fn_clock_watch watch;
 };
 
 static void frame_mac(const struct fn_hmac_key *key, const uint8_t head[FRAME_HEAD],
@@ -54,8 +55,9 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     memcpy(p + FRAME_HEAD + body.n, mac, 32);
     fn_err err = d->files->write(d->files, l->handle, p, FRAME_HEAD + body.n + 32);
     if (err != FN_OK) {
-        /* What the file holds is unknown; the next start cuts a torn frame off. */
-        l->broken = true;
+        /* A full disk leaves part of a frame at most: cut it off, count the record, go on when there is room. */
+        l->lost++;
+        l->broken = d->files->truncate(d->files, l->handle, l->size) != FN_OK;
         return err;
     }
     memcpy(l->mac, mac, 32);
@@ -65,7 +67,7 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
 }
 
 static fn_err body_make(const struct fn_identity *who, const char *event, const char *object, fn_err result,
-                        const char *more, struct fn_buf *out)
+                        uint64_t generation, const char *more, struct fn_buf *out)
 {
     FN_TRY(fn_buf_text(out, "{"));
     FN_TRY(fn_djson_put_member(out, "ev", event));
@@ -77,6 +79,7 @@ static fn_err body_make(const struct fn_identity *who, const char *event, const 
     }
     if (object) FN_TRY(fn_djson_put_member(out, "object", object));
     FN_TRY(fn_djson_put_number(out, "result", result));
+    FN_TRY(fn_djson_put_number(out, "generation", (int64_t)generation));
     if (more) FN_TRY(fn_buf_format(out, ",%s", more));
     return fn_buf_text(out, "}");
 }
@@ -86,7 +89,7 @@ void fn_dlog_event(struct fn_device *d, const struct fn_identity *who, const cha
 {
     if (!d->log) return;
     struct fn_buf body = fn_buf_heap();
-    if (body_make(who, event, object, result, more, &body) == FN_OK && body.n <= BODY_MOST) {
+    if (body_make(who, event, object, result, fn_device_generation(d), more, &body) == FN_OK && body.n <= BODY_MOST) {
         pthread_mutex_lock(&d->log->mutex);
         if (append(d, fn_buf_view(&body)) != FN_OK) fn_err_clear();
         pthread_mutex_unlock(&d->log->mutex);
@@ -120,11 +123,30 @@ void fn_dlog_settle(struct fn_device *d)
     if (!l) return;
     pthread_mutex_lock(&l->mutex);
     unsigned suppressed = l->suppressed;
+    int64_t step = fn_clock_watch_look(&l->watch);
     l->suppressed = 0;
+    pthread_mutex_unlock(&l->mutex);
+    pthread_mutex_lock(&l->mutex);
+    unsigned lost = l->lost;
+    if (lost) {
+        struct fn_buf body FN_SCOPED_BUF = fn_buf_heap();
+        fn_format(more, sizeof more, "\"count\":%u", lost);
+        if (body_make(NULL, "log.lost", NULL, FN_E_DISK_FULL, fn_device_generation(d), more, &body) == FN_OK &&
+            append(d, fn_buf_view(&body)) == FN_OK)
+            l->lost = 0;
+        else
+            l->lost = lost;
+        fn_err_clear();
+    }
     pthread_mutex_unlock(&l->mutex);
     if (suppressed) {
         fn_format(more, sizeof more, "\"count\":%u", suppressed);
         fn_dlog_event(d, NULL, "refused.more", NULL, FN_OK, more);
+    }
+    /* Times before and after this record do not compare. */
+    if (step) {
+        fn_format(more, sizeof more, "\"step_ms\":%lld", (long long)step);
+        fn_dlog_event(d, NULL, "clock.step", NULL, FN_OK, more);
     }
     pthread_mutex_lock(&l->mutex);
     uint64_t seq = l->seq;
@@ -142,16 +164,30 @@ void fn_dlog_settle(struct fn_device *d)
     fn_err_clear();
 }
 
+/* A record tells the generation of the store when it was written: durable then, and so at least that now. */
+static void record_generation(struct fn_bytes body, struct fn_djson_doc *doc, uint64_t *highest)
+{
+    int64_t generation;
+    if (fn_djson_read(doc, body) != FN_OK ||
+        fn_djson_member_number(doc, 0, "generation", 0, 0, INT64_MAX, &generation) != FN_OK) {
+        fn_err_clear(); /* of a version that wrote none */
+        return;
+    }
+    if ((uint64_t)generation > *highest) *highest = (uint64_t)generation;
+}
+
 /* Follows the chain from the head that the store knows to the end of the file; a torn last frame is cut off.
  */
 static fn_err follow(struct fn_device *d, const char *path, bool *torn)
 {
     struct fn_dlog *l = d->log;
     struct fn_buf rest FN_SCOPED_BUF = fn_buf_heap();
-    uint64_t size;
+    struct fn_djson_doc *doc FN_SCOPED_HEAP = NULL;
+    uint64_t size, highest = 0;
     uint8_t *p, mac[32];
     size_t got;
     int handle;
+    FN_TRY(fn_heap_array(&doc, 1, sizeof *doc));
     FN_TRY(d->files->open(d->files, path, FN_FILE_READ | FN_FILE_WRITE, 0600, &handle));
     fn_err err = d->files->size(d->files, handle, &size);
     if (err == FN_OK && size < l->size)
@@ -171,12 +207,16 @@ static fn_err follow(struct fn_device *d, const char *path, bool *torn)
                 break;
             frame_mac(&d->secrets->log, rest.p + at, l->mac, fn_bytes(rest.p + at + FRAME_HEAD, n), mac);
             if (!fn_equal_ct(mac, rest.p + at + FRAME_HEAD + n, 32)) break;
+            record_generation(fn_bytes(rest.p + at + FRAME_HEAD, n), doc, &highest);
             memcpy(l->mac, mac, 32);
             l->seq++;
             at += FRAME_HEAD + n + 32;
         }
         l->size += at;
-        *torn = at != rest.n;
+        if (highest > fn_device_generation(d))
+            err = FN_FAIL(FN_E_DEVICE_STORE_OLD, "store of generation %llu, the log says %llu",
+                          (unsigned long long)fn_device_generation(d), (unsigned long long)highest);
+        *torn = err == FN_OK && at != rest.n;
         if (*torn) err = d->files->truncate(d->files, handle, l->size);
     }
     fn_err closed = d->files->close(d->files, handle);
@@ -192,6 +232,7 @@ fn_err fn_dlog_open(struct fn_device *d)
     bool torn = false;
     FN_TRY(fn_heap_array(&d->log, 1, sizeof *d->log));
     pthread_mutex_init(&d->log->mutex, NULL);
+    fn_clock_watch_start(&d->log->watch);
     d->log->handle = -1;
     fn_name_text(&name, FN_RECORD_META, "log.head");
     fn_err err = fn_device_store_get(d->store, &name, &value);
@@ -224,6 +265,13 @@ fn_err fn_dlog_open(struct fn_device *d)
     FN_TRY(err);
     if (torn) fn_dlog_event(d, NULL, "log.torn", NULL, FN_OK, NULL);
     return FN_OK;
+}
+
+void fn_dlog_abandon(struct fn_device *d)
+{
+    if (!d->log) return;
+    d->log->broken = true;
+    d->log->settled = d->log->seq;
 }
 
 void fn_dlog_close(struct fn_device *d)

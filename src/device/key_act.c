@@ -262,7 +262,7 @@ fn_err fn_key_statement(struct fn_device *d, const struct fn_rng *rng, const str
     else
         FN_TRY(fn_djson_put_member(out, "version", "all"));
     FN_TRY(fn_djson_put_member(out, "time", time));
-    FN_TRY(fn_djson_put_number(out, "generation", (int64_t)fn_device_store_generation(d->store)));
+    FN_TRY(fn_djson_put_number(out, "generation", (int64_t)fn_device_generation(d)));
     FN_TRY(fn_buf_text(out, "}"));
     return fn_device_sign(d, rng, fn_buf_view(out), signature);
 }

@@ -113,6 +113,22 @@ void fn_keys_count(struct fn_device *d, size_t *cached)
     for (size_t i = 0; d->keys && i < SHARDS; i++) *cached += d->keys->shards[i].count;
 }
 
+/* What was reserved and not used goes back, so that a clean stop costs a key nothing. Nobody uses keys any more. */
+void fn_keys_settle(struct fn_device *d)
+{
+    if (!d->keys || !d->store) return;
+    for (size_t i = 0; i < USES; i++)
+        for (struct fn_uses *u = d->keys->uses[i]; u; u = u->next) {
+            int64_t left = atomic_exchange(&u->left, 0);
+            if (left <= 0) continue;
+            uint8_t value[8] = {0};
+            struct fn_change change = {.value = fn_bytes(value, 8)};
+            fn_put_be64(value, atomic_load(&u->taken) - (uint64_t)left);
+            fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
+            if (fn_device_store_commit(d->store, &change, 1) != FN_OK) fn_err_clear();
+        }
+}
+
 void fn_keys_close(struct fn_device *d)
 {
     if (!d->keys) return;
@@ -121,19 +137,10 @@ void fn_keys_close(struct fn_device *d)
         while (s->oldest) drop(s, s->oldest);
         pthread_mutex_destroy(&s->mutex);
     }
-    /* What was reserved and not used goes back, so that a clean stop costs a key nothing. */
     for (size_t i = 0; i < USES; i++)
         while (d->keys->uses[i]) {
             struct fn_uses *u = d->keys->uses[i];
-            int64_t left = atomic_load(&u->left);
             d->keys->uses[i] = u->next;
-            if (left > 0 && d->store) {
-                uint8_t value[8] = {0};
-                struct fn_change change = {.value = fn_bytes(value, 8)};
-                fn_put_be64(value, atomic_load(&u->taken) - (uint64_t)left);
-                fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
-                if (fn_device_store_commit(d->store, &change, 1) != FN_OK) fn_err_clear();
-            }
             pthread_mutex_destroy(&u->mutex);
             free(u);
         }
@@ -188,15 +195,17 @@ static fn_err uses_of(struct fn_device *d, struct fn_key *key)
 static fn_err reserve(struct fn_device *d, struct fn_uses *u)
 {
     uint64_t taken = atomic_load(&u->taken);
-    if (taken + FN_USES_STEP > FN_USES_MOST)
+    uint64_t step = taken < FN_USES_MOST ? FN_USES_MOST - taken : 0;
+    if (step > FN_USES_STEP) step = FN_USES_STEP;
+    if (!step)
         return FN_FAIL(FN_E_KEY_EXHAUSTED, "%llu uses", (unsigned long long)taken);
     uint8_t value[8] = {0};
     struct fn_change change = {.value = fn_bytes(value, 8)};
-    fn_put_be64(value, taken + FN_USES_STEP);
+    fn_put_be64(value, taken + step);
     fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
     FN_TRY(fn_device_store_commit(d->store, &change, 1));
-    atomic_store(&u->taken, taken + FN_USES_STEP);
-    atomic_fetch_add(&u->left, (int64_t)FN_USES_STEP);
+    atomic_store(&u->taken, taken + step);
+    atomic_fetch_add(&u->left, (int64_t)step);
     return FN_OK;
 }
 

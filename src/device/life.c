@@ -8,6 +8,7 @@
 #include "base/sys/os_err.h"
 #include "base/sys/secret.h"
 #include "device/json.h"
+#include "device/share.h"
 #include <string.h>
 #include <sys/stat.h>
 
@@ -275,6 +276,8 @@ static void shut(struct fn_device *d)
 {
     /* The log's head and the uses that were not spent go into the store before it closes. */
     fn_dlog_close(d);
+    fn_keys_settle(d);
+    fn_generation_note(d, true);
     fn_key_release(d->sign);
     fn_key_release(d->encrypt);
     d->sign = d->encrypt = NULL;
@@ -288,6 +291,7 @@ static void shut(struct fn_device *d)
 
 fn_err fn_life_stand(struct fn_device *d)
 {
+    FN_TRY(fn_generation_open(d));
     FN_TRY(fn_keys_open(d, KEY_CACHE));
     FN_TRY(fn_dlog_open(d));
     FN_TRY(fn_change_open(d));
@@ -317,15 +321,18 @@ fn_err fn_life_unlock(struct fn_device *d, const uint8_t root[32])
     int64_t start = fn_monotonic_ms();
     fn_err err = fn_life_open_store(d, root, false);
     if (err == FN_OK) err = fn_life_stand(d);
+    if (err == FN_OK && d->shares) err = fn_share_pool_store_check(d->shares, fn_device_generation(d));
+    if (err == FN_OK) err = fn_generation_check(d);
     if (err != FN_OK) {
+        fn_err_pass(err, __FILE__, __LINE__);
+        if (err == FN_E_DEVICE_STORE_OLD) fn_dlog_abandon(d);
         shut(d);
         return err;
     }
     d->open_ms = fn_monotonic_ms() - start;
     char more[120];
-    fn_format(more, sizeof more, "\"unattended\":%s,\"separation\":\"%s\",\"generation\":%llu",
-              d->unattended ? "true" : "false", d->separation_weak ? "weak" : "strong",
-              (unsigned long long)fn_device_store_generation(d->store));
+    fn_format(more, sizeof more, "\"unattended\":%s,\"separation\":\"%s\"", d->unattended ? "true" : "false",
+              d->separation_weak ? "weak" : "strong");
     fn_dlog_event(d, NULL, "device.start", d->serial, FN_OK, more);
     return FN_OK;
 }
@@ -373,7 +380,7 @@ void fn_life_close(struct fn_device *d)
 void fn_life_exception(struct fn_device *d, const char *why)
 {
     atomic_store(&d->state, FN_DEVICE_EXCEPTION);
-    fn_format(d->test.detail, sizeof d->test.detail, "%s", why);
+    if (why != d->test.detail) fn_format(d->test.detail, sizeof d->test.detail, "%s", why);
     fn_dlog_event(d, NULL, "device.exception", d->serial, FN_E_DEVICE_EXCEPTION, NULL);
     fn_dlog_settle(d);
 }
@@ -401,7 +408,12 @@ static fn_err remove_file(void *context, const char *name)
  * use. */
 static fn_err sweep(struct fn_device *d)
 {
+    static const char *const notes[] = {"generation", "refused"};
     char path[4096];
+    for (size_t i = 0; i < FN_COUNT(notes); i++) {
+        fn_path(d, notes[i], path, sizeof path);
+        if (d->files->unlink(d->files, path) != FN_OK) fn_err_clear();
+    }
     fn_path(d, "store", path, sizeof path);
     fn_err err = d->files->list(d->files, path, remove_file, d);
     if (err == FN_E_NOT_FOUND) return fn_err_clear(), FN_OK;

@@ -4,6 +4,7 @@
 #include "base/sys/now.h"
 #include "base/sys/process.h"
 #include "base/sys/secret.h"
+#include "crypto/cpu.h"
 #include "device/device.h"
 #include <fcntl.h>
 #include <getopt.h>
@@ -102,8 +103,10 @@ static fn_err own_folder(struct fn_device *d, const char *path, mode_t mode)
     fn_err err = d->files->mkdir(d->files, path, mode);
     if (err == FN_E_EXISTS) return fn_err_clear(), FN_OK;
     FN_TRY(err);
-    if (d->options.uid > 0 && chown(path, (uid_t)d->options.uid, (gid_t)d->options.uid))
-        return FN_FAIL(FN_E_DENIED, "chown %s", path);
+    if (d->options.uid <= 0) return FN_OK;
+    /* The folder above may be the device uid's own: what stands under the name is looked at before it is given away. */
+    FN_SCOPED_FD int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0 || fchown(folder, (uid_t)d->options.uid, (gid_t)d->options.uid)) return FN_FAIL(FN_E_DENIED, "giving %s away", path);
     return FN_OK;
 }
 
@@ -148,14 +151,21 @@ static void limits(struct fn_device *d)
                                                       : (unsigned)files.rlim_cur - 64;
 }
 
+static fn_err secure_heap(struct fn_device *d)
+{
+    struct rlimit locked = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    if (geteuid() == 0) setrlimit(RLIMIT_MEMLOCK, &locked); /* kept when the uid changes */
+    return fn_pk_heap(FN_PK_HEAP, &d->secure_heap_locked);
+}
+
 static fn_err prepare(struct fn_device *d)
 {
     uint8_t random[16];
     umask(077);
+    FN_TRY(fn_confine_first());
     FN_TRY(folders(d));
     FN_TRY(fn_device_random_open());
     FN_TRY(fn_life_key_file(d));
-    FN_TRY(become(d));
     FN_TRY(fn_rng_fill(fn_device_rng(), random, sizeof random));
     fn_uuid_from_random(&d->boot, random);
     if (!d->options.threads) {
@@ -163,6 +173,7 @@ static fn_err prepare(struct fn_device *d)
         d->options.threads = cores > 0 && cores <= 256 ? (unsigned)cores : 1;
     }
     limits(d);
+    FN_TRY(secure_heap(d));
     /* Nothing of libcrypto's configuration is read later, when files cannot be opened any more. */
     OPENSSL_init_crypto(
         OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL);
@@ -173,7 +184,12 @@ static fn_err open_life(struct fn_device *d)
 {
     FN_TRY(fn_self_test_power_on(d));
     FN_TRY(fn_life_open(d));
-    if (d->options.full_self_test && d->store) return fn_self_test_all(d);
+    if (d->options.full_self_test && d->store) {
+        fn_err err = fn_self_test_all(d);
+        if (err == FN_OK) return FN_OK;
+        report(err);
+        fn_life_exception(d, d->test.detail[0] ? d->test.detail : "full self-test");
+    }
     return FN_OK;
 }
 
@@ -182,13 +198,16 @@ static fn_err run(struct fn_device *d, int signals)
     int lock = -1;
     FN_TRY(prepare(d));
     FN_TRY(take_directory(d, &lock));
+    /* Sockets may stand in a directory of root's: they are made before the uid changes. */
     FN_TRY(fn_server_open(d));
+    FN_TRY(become(d));
     FN_TRY(fn_confine(d));
     fn_err err = open_life(d);
-    if (err == FN_E_CRYPTO_SELF_TEST || err == FN_E_RANDOM_SOURCE) {
+    if (err == FN_E_CRYPTO_SELF_TEST || err == FN_E_RANDOM_SOURCE || err == FN_E_DEVICE_STORE_OLD) {
         /* It answers that it is in exception, and the operator can ask for the tests again. */
         report(err);
-        fn_life_exception(d, "power-on self-test");
+        fn_life_exception(d, err == FN_E_DEVICE_STORE_OLD ? "an older copy of the store was put back"
+                                                        : "power-on self-test");
         err = FN_OK;
     }
     if (err == FN_OK) err = fn_server_run(d, signals);
@@ -210,7 +229,8 @@ int main(int argc, char **argv)
     pthread_rwlock_init(&device.life_lock, NULL);
     atomic_store(&device.state, FN_DEVICE_INITIAL);
     if (!arguments(argc, argv, &device.options)) return usage();
-    fn_err err = fn_signals_open(&signals);
+    fn_err err = fn_cpu_select(getenv("FENGNI_CPU"));
+    if (err == FN_OK) err = fn_signals_open(&signals);
     if (err == FN_OK) err = run(&device, signals);
     if (err == FN_OK) return 0;
     report(err);

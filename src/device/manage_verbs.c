@@ -397,6 +397,7 @@ static fn_err verb_self_test(struct fn_manage_call *c)
     struct fn_device *d = c->device;
     int state = atomic_load(&d->state);
     fn_err err = FN_OK;
+    if (d->store_old) return FN_FAIL(FN_E_DEVICE_STORE_OLD, "put the right store back and start again");
     if (state == FN_DEVICE_EXCEPTION) err = fn_device_random_recheck();
     if (err == FN_OK) err = fn_self_test_all(d);
     log_act(c, "device.self_test", d->serial, err == FN_OK ? NULL : "\"failed\":true");
@@ -404,8 +405,20 @@ static fn_err verb_self_test(struct fn_manage_call *c)
         fn_life_exception(d, "self-test on demand");
         return FN_WRAP(FN_E_DEVICE_EXCEPTION, "self-test");
     }
-    /* Passed after the operator's repair: service goes on (hsm.md 3). */
-    if (state == FN_DEVICE_EXCEPTION) atomic_store(&d->state, d->store ? FN_DEVICE_READY : FN_DEVICE_LOCKED);
+    /* Passed after the operator's repair: service goes on (hsm.md 3); what had not been opened is opened now.
+     */
+    if (state == FN_DEVICE_EXCEPTION && d->store) {
+        atomic_store(&d->state, FN_DEVICE_READY);
+    } else if (state == FN_DEVICE_EXCEPTION) {
+        pthread_rwlock_wrlock(&d->life_lock);
+        err = fn_life_open(d);
+        pthread_rwlock_unlock(&d->life_lock);
+        if (err != FN_OK) {
+            fn_err_pass(err, __FILE__, __LINE__);
+            fn_life_exception(d, "opening the store");
+            return err;
+        }
+    }
     return fn_status_json(d, true, c->out);
 }
 
@@ -466,6 +479,7 @@ static const struct {
     {"key.password_reset", verb_password_reset, OPERATOR, false},
     {"self_test", verb_self_test, 0, false},
     {"log.verify", verb_log_verify, AUDIT, false},
+    {"statement.check", fn_verb_statement_check, 0, false},
     {"shutdown", verb_shutdown, OPERATOR, false},
 };
 

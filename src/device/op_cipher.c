@@ -44,8 +44,8 @@ static fn_err xts(const struct fn_key *key, bool encrypt, uint8_t iv[16], const 
                                                                n);
 }
 
-fn_err fn_cipher_run(const struct fn_key *key, uint32_t alg, bool encrypt, uint8_t iv[16], const uint8_t *in,
-                     uint8_t *out, size_t n)
+fn_err fn_key_cipher_run(const struct fn_key *key, uint32_t alg, bool encrypt, uint8_t iv[16],
+                         const uint8_t *in, uint8_t *out, size_t n)
 {
     if (alg == FN_SGD_SM4_XTS) return xts(key, encrypt, iv, in, out, n);
     FN_TRY(need_sm4(key));
@@ -96,7 +96,7 @@ static fn_err cipher_item(struct fn_work *w, struct fn_item *item, bool encrypt)
         memcpy(iv, item->f[2].b.p, 16);
     }
     memcpy(chain, iv, 16);
-    FN_TRY(fn_cipher_run(item->key, alg, encrypt, chain, in.p, out, in.n));
+    FN_TRY(fn_key_cipher_run(item->key, alg, encrypt, chain, in.p, out, in.n));
     if (!(encrypt && fn_cipher_makes_nonce(item->key))) memcpy(iv, chain, 16);
     item->out.n = 24 + in.n;
     return FN_OK;

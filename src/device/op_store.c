@@ -135,15 +135,20 @@ static fn_err anchor_write(const struct anchor *a, struct fn_buf *out)
     return fn_buf_add(out, a->digest, 32);
 }
 
+static fn_err anchor_statement(const struct anchor *a, const uint8_t challenge[32], struct fn_buf *out)
+{
+    FN_TRY(fn_buf_add(out, "fengni anchor 1", 16));
+    FN_TRY(fn_buf_add(out, challenge, 32));
+    FN_TRY(fn_buf_var(out, a->name.p, a->name.n));
+    FN_TRY(fn_buf_var(out, a->owner.p, a->owner.n));
+    FN_TRY(fn_buf_u64(out, a->counter));
+    return fn_buf_add(out, a->digest, 32);
+}
+
 static fn_err anchor_sign(struct fn_work *w, const struct anchor *a, const uint8_t challenge[32], uint8_t signature[64])
 {
     struct fn_buf statement = fn_buf_arena();
-    FN_TRY(fn_buf_add(&statement, "fengni anchor 1", 16));
-    FN_TRY(fn_buf_add(&statement, challenge, 32));
-    FN_TRY(fn_buf_var(&statement, a->name.p, a->name.n));
-    FN_TRY(fn_buf_var(&statement, a->owner.p, a->owner.n));
-    FN_TRY(fn_buf_u64(&statement, a->counter));
-    FN_TRY(fn_buf_add(&statement, a->digest, 32));
+    FN_TRY(anchor_statement(a, challenge, &statement));
     return fn_device_sign(fn_work_device(w), fn_work_rng(w), fn_buf_view(&statement), signature);
 }
 
@@ -260,4 +265,25 @@ static fn_err anchor_list(struct fn_work *w, struct fn_item *item)
 void fn_run_ANCHOR_LIST(struct fn_work *w, struct fn_item **items, size_t n)
 {
     for (size_t i = 0; i < n; i++) fn_item_fail(items[i], anchor_list(w, items[i]));
+}
+
+fn_err fn_anchor_receipt_check(struct fn_device *d, const struct fn_anchor_receipt *r)
+{
+    struct anchor told = {.owner = r->owner, .name = r->name, .counter = r->counter}, here;
+    struct fn_buf statement FN_SCOPED_BUF = fn_buf_heap(), value FN_SCOPED_BUF = fn_buf_heap();
+    struct fn_record_name name;
+    memcpy(told.digest, r->digest, 32);
+    FN_TRY(anchor_statement(&told, r->challenge, &statement));
+    FN_TRY(fn_device_verify(d, fn_buf_view(&statement), r->signature));
+    fn_name_scoped(&name, FN_RECORD_ANCHOR, r->tenant, "", r->name);
+    fn_err err = fn_device_store_get(d->store, &name, &value);
+    if (err == FN_E_NOT_FOUND) return FN_FAIL(FN_E_DEVICE_STORE_OLD, "this anchor is not here");
+    FN_TRY(err);
+    FN_TRY(anchor_parse(fn_buf_view(&value), &here));
+    if (here.counter < told.counter)
+        return FN_FAIL(FN_E_DEVICE_STORE_OLD, "anchor at %llu, the receipt says %llu", (unsigned long long)here.counter,
+                       (unsigned long long)told.counter);
+    if (here.counter == told.counter && memcmp(here.digest, told.digest, 32) != 0)
+        return FN_FAIL(FN_E_DEVICE_STORE_OLD, "another digest at counter %llu", (unsigned long long)here.counter);
+    return FN_OK;
 }

@@ -221,7 +221,7 @@ fn_err fn_persons_hand_out(struct fn_manage_call *c, struct fn_persons *persons,
         if (all || fn_holds_share(&persons->list[i].holder)) holders[n++] = persons->list[i].holder.name;
     if (set->m > n) return FN_FAIL(FN_E_ARGUMENT, "%d shares needed, %zu administrators hold one", set->m, n);
     FN_TRY(fn_secret_alloc(&shares, n * sizeof *shares));
-    FN_TRY(fn_share_split(fn_device_rng(), set, fn_device_store_generation(c->device->store), fn_now_ms(),
+    FN_TRY(fn_share_split(fn_device_rng(), set, fn_device_generation(c->device), fn_now_ms(),
                           secret, size, holders, shares));
     FN_TRY(fn_djson_put_name(c->out, "tokens"));
     FN_TRY(fn_buf_text(c->out, "["));
@@ -311,12 +311,12 @@ static fn_err unlock_with(struct fn_device *d, struct fn_life_head *head, bool n
     FN_SCOPED_WIPE(root);
     FN_TRY(fn_share_pool_combine(d->shares, root, &size));
     if (size != 32) return FN_FAIL(FN_E_DEVICE_SHARE, "root of %zu bytes", size);
-    FN_TRY(fn_life_unlock(d, root));
-    fn_err err = fn_share_pool_store_check(d->shares, fn_device_store_generation(d->store));
-    if (err != FN_OK) {
-        fn_life_lock(d);
-        return err;
+    fn_err err = fn_life_unlock(d, root);
+    if (err == FN_E_DEVICE_STORE_OLD) {
+        fn_err_pass(err, __FILE__, __LINE__);
+        fn_life_exception(d, "an older copy of the store was put back");
     }
+    FN_TRY(err);
     if (!next) return FN_OK;
     /* The new root had taken over when the device went down: from now on it is the only one. */
     head->generation++;

@@ -61,7 +61,7 @@ fn_err fn_put_base64(struct fn_buf *out, const char *name, struct fn_bytes data)
 fn_manage_verb fn_verb_unlock, fn_verb_login, fn_verb_login_challenge, fn_verb_logout, fn_verb_reshare_begin,
     fn_verb_reshare_commit, fn_verb_person_list, fn_verb_person_add, fn_verb_person_remove, fn_verb_token_put,
     fn_verb_token_change, fn_verb_phrase, fn_verb_backup_create, fn_verb_kek_rotate, fn_verb_kek_retire,
-    fn_verb_import_enveloped;
+    fn_verb_import_enveloped, fn_verb_statement_check;
 fn_err fn_restore(struct fn_manage_call *c, struct fn_life_head *head, uint8_t root[32]);
 
 #endif

@@ -75,7 +75,7 @@ enum {
     FN_OP(0x0010, RANDOM, "W", "v", 0, NONE, 0)                                                              \
     FN_OP(0x0011, ACCESS_TAKE, "Wv", "", 0, NONE, FN_OPF_SINGLE)                                             \
     FN_OP(0x0012, ACCESS_RELEASE, "W", "", 0, NONE, FN_OPF_SINGLE)                                           \
-    /* keys: KEY_NEW class, algorithm, usage, label, extra applications (text, comma-separated) */          \
+    /* keys: KEY_NEW class, algorithm, usage, label, extra applications (text, comma-separated) */           \
     FN_OP(0x0020, KEY_NEW, "HHWvv", "UWv", 0, GENERATE, FN_OPF_CHANGES | FN_OPF_SINGLE)                      \
     FN_OP(0x0021, KEY_ROTATE, "U", "Wv", 0, GENERATE, FN_OPF_CHANGES | FN_OPF_SINGLE)                        \
     FN_OP(0x0022, KEY_DESTROY, "UW", "vv", 0, DESTROY, FN_OPF_CHANGES | FN_OPF_SINGLE)                       \
@@ -84,32 +84,32 @@ enum {
     FN_OP(0x0025, KEY_PUBLIC, "k", "Hv", 0, NONE, 0)                                                         \
     FN_OP(0x0026, KEY_SEAL_NEW, "HHWk", "vv", 0, GENERATE, 0)                                                \
     FN_OP(0x0027, KEY_FIND, "v", "UW", 0, NONE, FN_OPF_SINGLE)                                               \
-    FN_OP(0x0028, KEY_IMPORT_WRAPPED, "HHWvkWv", "UW", FN_USE_UNWRAP, IMPORT, FN_OPF_CHANGES | FN_OPF_SINGLE)  \
+    FN_OP(0x0028, KEY_IMPORT_WRAPPED, "HHWvkWv", "UW", FN_USE_UNWRAP, IMPORT, FN_OPF_CHANGES | FN_OPF_SINGLE) \
     /* session keys; bits and algorithms as in GM/T 0018 6.3 */                                              \
     FN_OP(0x0030, SESSION_KEY_IPK, "kW", "vQ", FN_USE_WRAP, DISTRIBUTE, 0)                                   \
     FN_OP(0x0031, SESSION_KEY_EPK, "kW", "vQ", 0, DISTRIBUTE, 0)                                             \
-    FN_OP(0x0032, SESSION_KEY_ISK, "kv", "Q", FN_USE_UNWRAP, USE, FN_OPF_PRIVATE)                                         \
-    FN_OP(0x0033, SESSION_KEY_KEK, "kWW", "vQ", FN_USE_WRAP, DISTRIBUTE, FN_OPF_PROTECTS)                                  \
+    FN_OP(0x0032, SESSION_KEY_ISK, "kv", "Q", FN_USE_UNWRAP, USE, FN_OPF_PRIVATE)                            \
+    FN_OP(0x0033, SESSION_KEY_KEK, "kWW", "vQ", FN_USE_WRAP, DISTRIBUTE, FN_OPF_PROTECTS)                    \
     FN_OP(0x0034, SESSION_KEY_KEK_IN, "kWv", "Q", FN_USE_UNWRAP, USE, 0)                                     \
     FN_OP(0x0035, SESSION_KEY_CLEAR_IN, "v", "Q", 0, IMPORT, 0)                                              \
     FN_OP(0x0036, SESSION_KEY_DESTROY, "Q", "", 0, DESTROY, 0)                                               \
-    FN_OP(0x0037, AGREE_START, "kWv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                                           \
+    FN_OP(0x0037, AGREE_START, "kWv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                              \
     FN_OP(0x0038, AGREE_FINISH, "Qvvv", "Q", 0, USE, 0)                                                      \
-    FN_OP(0x0039, AGREE_RESPOND, "kWvvvv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                                      \
-    FN_OP(0x003a, ENVELOPE_EXCHANGE, "kkv", "v", FN_USE_UNWRAP, DISTRIBUTE, FN_OPF_PRIVATE)                               \
+    FN_OP(0x0039, AGREE_RESPOND, "kWvvvv", "vvQ", FN_USE_AGREE, USE, FN_OPF_PRIVATE)                         \
+    FN_OP(0x003a, ENVELOPE_EXCHANGE, "kkv", "v", FN_USE_UNWRAP, DISTRIBUTE, FN_OPF_PRIVATE)                  \
     /* vectors of work */                                                                                    \
-    FN_OP(0x0040, SIGN, "kD", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE)                                                      \
-    FN_OP(0x0041, VERIFY, "kDv", "", FN_USE_VERIFY, NONE, FN_OPF_GATHER)                                                 \
-    FN_OP(0x0042, PK_ENCRYPT, "kv", "v", FN_USE_ENCRYPT, NONE, FN_OPF_GATHER)                                            \
-    FN_OP(0x0043, PK_DECRYPT, "kv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER | FN_OPF_PRIVATE)                                             \
-    FN_OP(0x0044, RSA_PUBLIC, "kv", "v", 0, NONE, FN_OPF_GATHER)                                                         \
-    FN_OP(0x0045, RSA_PRIVATE, "kv", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE)                                               \
-    FN_OP(0x0046, ENCRYPT, "kWvv", "vv", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                             \
-    FN_OP(0x0047, DECRYPT, "kWvv", "vv", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                                             \
-    FN_OP(0x0048, MAC, "kWvv", "vv", FN_USE_MAC, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                                     \
-    FN_OP(0x0049, HASH, "Wv", "v", 0, NONE, FN_OPF_GATHER)                                                               \
-    FN_OP(0x004a, AEAD_ENCRYPT, "kWvvv", "vvvW", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                                      \
-    FN_OP(0x004b, AEAD_DECRYPT, "kWvvvv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                                       \
+    FN_OP(0x0040, SIGN, "kD", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE)       \
+    FN_OP(0x0041, VERIFY, "kDv", "", FN_USE_VERIFY, NONE, FN_OPF_GATHER)                                     \
+    FN_OP(0x0042, PK_ENCRYPT, "kv", "v", FN_USE_ENCRYPT, NONE, FN_OPF_GATHER)                                \
+    FN_OP(0x0043, PK_DECRYPT, "kv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER | FN_OPF_PRIVATE)                \
+    FN_OP(0x0044, RSA_PUBLIC, "kv", "v", 0, NONE, FN_OPF_GATHER)                                             \
+    FN_OP(0x0045, RSA_PRIVATE, "kv", "v", FN_USE_SIGN, USE, FN_OPF_GATHER | FN_OPF_PROTECTS | FN_OPF_PRIVATE) \
+    FN_OP(0x0046, ENCRYPT, "kWvv", "vv", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)               \
+    FN_OP(0x0047, DECRYPT, "kWvv", "vv", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                                 \
+    FN_OP(0x0048, MAC, "kWvv", "vv", FN_USE_MAC, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)                       \
+    FN_OP(0x0049, HASH, "Wv", "v", 0, NONE, FN_OPF_GATHER)                                                   \
+    FN_OP(0x004a, AEAD_ENCRYPT, "kWvvv", "vvvW", FN_USE_ENCRYPT, USE, FN_OPF_GATHER | FN_OPF_PROTECTS)       \
+    FN_OP(0x004b, AEAD_DECRYPT, "kWvvvv", "v", FN_USE_DECRYPT, USE, FN_OPF_GATHER)                           \
     /* multi-part: kind B (enum fn_multipart), key, algorithm, start value, aad, total length, tag */        \
     FN_OP(0x0050, PART_START, "BkWvvQv", "", 0, USE, FN_OPF_SINGLE)                                          \
     FN_OP(0x0051, PART_UPDATE, "Bv", "v", 0, NONE, FN_OPF_SINGLE)                                            \

@@ -22,10 +22,13 @@
 
 #define READ_MOST       ((size_t)256 << 10) /* of one connection in one turn */
 #define REGION          ((size_t)4 << 20)   /* read by one turn */
-#define TURN_MOST     ((size_t)256 << 10)  /* bytes of work for one connection, then it is the others' turn */
+#define TURN_MOST       ((size_t)256 << 10) /* bytes of work for one connection, then it is the others' turn */
 #define EVENTS          256
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
+#define DEFERRED_MOST   ((size_t)4 << 20) /* requests of one connection that wait behind a change */
 #define SESSIONS_MOST   16384u            /* of one connection */
+#define STRANGERS_SHARE 8    /* of the connections one in so many may be nobody's client */
+#define STRANGER_FRAME  4096 /* longest of theirs */
 #define OPERATIONS_ROOM 96
 #define BUSY_RETRY_MS   2
 
@@ -42,13 +45,18 @@ struct fn_conn {
     uint8_t *out; /* what the socket did not take yet */
     size_t out_n, out_at;
     size_t turn_cost; /* bytes taken in and made in this turn */
-    size_t turn_n; /* bytes of answers of this turn */
+    size_t turn_n;    /* bytes of answers of this turn */
     uint8_t *turn_out;
     struct fn_session **sessions; /* by slot: low 16 bits of the id; slot 0 is the connection's own, id 0 */
     size_t sessions_room;
     uint32_t session_serial;
     unsigned outstanding, waits; /* deferred or pending requests; completions that will come */
+    size_t deferred_n;           /* bytes of deferred requests */
+    struct fn_session *resumes;  /* that have deferred requests and wait for the next turn */
+    struct fn_deferred *orphans; /* requests deferred behind the end of their session */
+    uint32_t watched; /* events that the epoll instance knows */
     bool closing, dead, in_turn, in_again, paused, writing;
+    bool stranger; /* its uid was no client's when it connected */
 };
 
 struct fn_deferred {
@@ -66,6 +74,7 @@ struct incoming {
     struct incoming *next;
     int fd;
     uint32_t uid;
+    bool stranger;
 };
 
 struct fn_work {
@@ -83,6 +92,7 @@ struct fn_work {
     struct fn_deferred *garbage;
     struct gather gather[OPERATIONS_ROOM];
     bool gathered;
+    unsigned waits; /* completions that will come */
     /* from other threads */
     pthread_mutex_t mutex;
     struct fn_pending *done_first, *done_last;
@@ -190,6 +200,8 @@ void fn_run_SESSION_CLOSE(struct fn_work *w, struct fn_item **items, size_t n)
     }
     rq->conn->sessions[s->id & 0xffff] = NULL;
     rq->session = NULL;
+    rq->conn->orphans = s->first;
+    s->first = s->last = NULL;
     fn_session_free(s);
     atomic_fetch_sub(&w->base.device->sessions, 1);
 }
@@ -200,6 +212,7 @@ static void touch(struct fn_work *w, struct fn_conn *c)
 {
     if (c->in_turn) return;
     c->in_turn = true;
+    c->turn_cost = 0;
     c->turn_next = w->turn;
     w->turn = c;
 }
@@ -226,13 +239,17 @@ static fn_err state_allows(struct fn_device *d, const struct fn_operation *op)
     return FN_FAIL(FN_E_DEVICE_STATE, "%s: not initialised", op->name);
 }
 
-/* The identity is fixed by uid; a change of the client table is noticed at the next request. */
+/* The identity is fixed by uid; a change of the client table is noticed at the next request. Session keys and
+ * access rights were taken as who the connection was: as another one it ends. */
 static fn_err identify(struct fn_device *d, struct fn_conn *c)
 {
     unsigned version = atomic_load(&d->clients_version);
     if (!c->who || version != c->clients_version) {
+        const struct fn_identity *was = c->who;
         c->who = fn_client_find(d, c->uid);
         c->clients_version = version;
+        if (was && c->who && memcmp(was->client, c->who->client, sizeof was->client) != 0)
+            return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u is another application now", c->uid);
     }
     if (c->who || atomic_load(&d->state) != FN_DEVICE_READY) return FN_OK;
     return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", c->uid);
@@ -297,6 +314,8 @@ static fn_err request_check(struct fn_work *w, struct fn_request *rq, const stru
     if (!rq->op || rq->op->flags & FN_OPF_MANAGEMENT)
         return FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
     FN_TRY(state_allows(d, rq->op));
+    /* The device may have become ready since. */
+    if (!rq->who && !(rq->op->flags & FN_OPF_ANY_STATE)) return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", rq->conn->uid);
     if (f->count > FN_DEVICE_VECTOR_MOST)
         return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items, at most %u", f->count, FN_DEVICE_VECTOR_MOST);
     if (f->count < 1 || (rq->op->flags & FN_OPF_SINGLE && f->count != 1))
@@ -330,17 +349,12 @@ static fn_err defer(struct fn_conn *c, struct fn_session *s, struct fn_bytes fra
         s->first = d;
     s->last = d;
     c->outstanding++;
+    c->deferred_n += d->n;
     return FN_OK;
 }
 
-static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f, struct fn_bytes raw)
+static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f)
 {
-    struct fn_session *busy = NULL;
-    if (session_find(c, f->session, &busy) != FN_OK) fn_err_clear();
-    if (busy && busy->busy) {
-        if (defer(c, busy, raw) != FN_OK) c->closing = true;
-        return;
-    }
     struct fn_request *rq = request_new(w, c);
     if (!rq) {
         c->closing = true;
@@ -362,9 +376,26 @@ static void request_begin(struct fn_work *w, struct fn_conn *c, const struct fn_
         request_run(w, rq);
 }
 
+/* Requests of one session run in order: behind a change that is under way, and behind those that wait for
+ * it. */
+static void request_take(struct fn_work *w, struct fn_conn *c, const struct fn_frame *f, struct fn_bytes raw)
+{
+    struct fn_session *s = NULL;
+    if (session_find(c, f->session, &s) != FN_OK) fn_err_clear();
+    if (!s || (!s->busy && !s->first))
+        request_begin(w, c, f);
+    else if (defer(c, s, raw) != FN_OK)
+        c->closing = true;
+}
+
+static bool unread(const struct fn_conn *c)
+{
+    return c->out_n - c->out_at > OUT_MOST;
+}
+
 static bool over_limit(const struct fn_conn *c)
 {
-    return c->outstanding >= FN_DEVICE_OUTSTANDING_MOST || c->out_n - c->out_at > OUT_MOST;
+    return c->outstanding >= FN_DEVICE_OUTSTANDING_MOST || c->deferred_n > DEFERRED_MOST || unread(c);
 }
 
 static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
@@ -374,17 +405,24 @@ static void bad_frame(struct fn_work *w, struct fn_conn *c, fn_err err)
     c->closing = true;
 }
 
+/* Long frames are not held for who is not known. */
+static fn_err known(struct fn_device *d, struct fn_conn *c)
+{
+    FN_TRY(identify(d, c));
+    return c->who ? FN_OK : FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", c->uid);
+}
+
 /* Takes whole frames off the front; keeps what is left over. */
 static void take_frames(struct fn_work *w, struct fn_conn *c, struct fn_bytes data)
 {
     size_t size, want;
-    c->turn_cost = 0;
     while (!c->closing && !over_limit(c) && c->turn_cost < TURN_MOST) {
         struct fn_frame f;
         fn_err err = fn_frame_read(data, &f, &size, &want);
+        if (err == FN_OK && !size && !c->who && want > STRANGER_FRAME) err = known(w->base.device, c);
         if (err != FN_OK) bad_frame(w, c, err);
         if (err != FN_OK || !size) break;
-        request_begin(w, c, &f, fn_bytes(data.p, size));
+        request_take(w, c, &f, fn_bytes(data.p, size));
         data = fn_bytes(data.p + size, data.n - size);
         c->turn_cost += size;
     }
@@ -408,6 +446,7 @@ void fn_work_wait(struct fn_request *rq, struct fn_pending *p)
     rq->session->busy = true;
     rq->conn->outstanding++;
     rq->conn->waits++;
+    rq->work->waits++;
 }
 
 void fn_work_unwait(struct fn_request *rq, struct fn_pending *p)
@@ -417,6 +456,7 @@ void fn_work_unwait(struct fn_request *rq, struct fn_pending *p)
     rq->session->busy = false;
     rq->conn->outstanding--;
     rq->conn->waits--;
+    rq->work->waits--;
 }
 
 static void wake(struct fn_work *w)
@@ -439,26 +479,59 @@ void fn_work_complete(struct fn_work *w, struct fn_pending *p)
     if (was_empty) wake(w);
 }
 
-/* The session goes on with what waited behind the change. */
+/* What has begun is brought to its end, nothing else begins. */
+static bool stopping(const struct fn_work *w)
+{
+    return atomic_load(&w->base.device->stopping);
+}
+
+static void deferred_run(struct fn_work *w, struct fn_conn *c, struct fn_deferred *d)
+{
+    struct fn_frame f;
+    size_t size, want;
+    d->next = w->garbage; /* items point into it until the turn ends */
+    w->garbage = d;
+    c->outstanding--;
+    c->deferred_n -= d->n;
+    c->turn_cost += d->n;
+    if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK) request_begin(w, c, &f);
+}
+
+/* The session goes on with what waited behind the change; what does not fit this turn waits for the next. */
 static void session_resume(struct fn_work *w, struct fn_conn *c, struct fn_session *s)
 {
     uint32_t id = s->id;
-    s->busy = false;
+    if (stopping(w)) return;
     while (s->first && !s->busy && !c->closing) {
-        struct fn_deferred *d = s->first;
-        struct fn_frame f;
-        size_t size, want;
-        s->first = d->next;
-        if (!s->first) s->last = NULL;
-        d->next = w->garbage;
-        w->garbage = d;
-        c->outstanding--;
-        if (fn_frame_read(fn_bytes(d->b, d->n), &f, &size, &want) == FN_OK)
-            request_begin(w, c, &f, fn_bytes(d->b, d->n));
-        if (session_find(c, id, &s) != FN_OK) { /* the frame closed it */
-            fn_err_clear();
+        if (c->turn_cost >= TURN_MOST || unread(c)) {
+            s->resume_next = c->resumes;
+            c->resumes = s;
             return;
         }
+        struct fn_deferred *d = s->first;
+        s->first = d->next;
+        if (!s->first) s->last = NULL;
+        deferred_run(w, c, d);
+        if (session_find(c, id, &s) != FN_OK) { /* the frame closed it: the others are told so */
+            fn_err_clear();
+            while (c->orphans) {
+                d = c->orphans;
+                c->orphans = d->next;
+                deferred_run(w, c, d);
+            }
+            return;
+        }
+    }
+}
+
+static void sessions_resume(struct fn_work *w, struct fn_conn *c)
+{
+    struct fn_session *s = c->resumes;
+    c->resumes = NULL;
+    while (s) {
+        struct fn_session *next = s->resume_next;
+        session_resume(w, c, s);
+        s = next;
     }
 }
 
@@ -468,6 +541,7 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     if (!fn_change_done(w, p)) return;
     c->waits--;
     c->outstanding--;
+    w->waits--;
     struct fn_request *rq = c->dead ? NULL : request_new(w, c);
     if (c->dead) touch(w, c);
     struct fn_session *s;
@@ -492,10 +566,12 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     /* What it had claimed is free before the session's next request looks. */
     fn_pending_free(p);
     if (!rq) return;
-    if (session_find(c, rq->session_id, &s) == FN_OK)
+    if (session_find(c, rq->session_id, &s) == FN_OK) {
+        s->busy = false;
         session_resume(w, c, s);
-    else
+    } else {
         fn_err_clear();
+    }
 }
 
 static void completions(struct fn_work *w)
@@ -517,20 +593,29 @@ static void watch(struct fn_work *w, struct fn_conn *c, int how)
 {
     struct epoll_event e = {.events = (c->paused || c->closing ? 0 : EPOLLIN) | (c->writing ? EPOLLOUT : 0),
                             .data.ptr = c};
+    if (how == EPOLL_CTL_MOD && c->watched == e.events) return;
     if (epoll_ctl(w->epoll, how, c->fd, &e)) c->closing = true;
+    c->watched = e.events;
 }
 
-static void conn_add(struct fn_work *w, int fd, uint32_t uid)
+static void conn_uncount(struct fn_work *w, bool stranger)
+{
+    atomic_fetch_sub(&w->conns_count, 1);
+    atomic_fetch_sub(&w->base.device->connections, 1);
+    if (stranger) atomic_fetch_sub(&w->base.device->strangers, 1);
+}
+
+static void conn_add(struct fn_work *w, const struct incoming *in)
 {
     struct fn_conn *c = calloc(1, sizeof *c);
     if (!c) {
-        close(fd);
-        atomic_fetch_sub(&w->conns_count, 1);
-        atomic_fetch_sub(&w->base.device->connections, 1);
+        close(in->fd);
+        conn_uncount(w, in->stranger);
         return;
     }
-    c->fd = fd;
-    c->uid = uid;
+    c->fd = in->fd;
+    c->uid = in->uid;
+    c->stranger = in->stranger;
     c->next = w->conns;
     c->link = &w->conns;
     if (c->next) c->next->link = &c->next;
@@ -567,8 +652,7 @@ static void conn_close(struct fn_work *w, struct fn_conn *c)
         c->dead = true;
         *c->link = c->next;
         if (c->next) c->next->link = c->link;
-        atomic_fetch_sub(&w->conns_count, 1);
-        atomic_fetch_sub(&w->base.device->connections, 1);
+        conn_uncount(w, c->stranger);
     }
     if (!c->waits) conn_free(c);
 }
@@ -608,8 +692,9 @@ static void conn_read(struct fn_work *w, struct fn_conn *c)
 /* Frames that waited while the connection was over its limits. */
 static void conn_resume(struct fn_work *w, struct fn_conn *c)
 {
+    sessions_resume(w, c);
     c->paused = false;
-    if (!c->held_n) return;
+    if (!c->held_n || c->closing) return;
     if (c->held_n > REGION - w->region_used) return; /* once more when the region is free */
     uint8_t *at = w->region + w->region_used;
     size_t n = c->held_n;
@@ -640,7 +725,7 @@ static void conn_send(struct fn_conn *c, const uint8_t *p, size_t n)
         free(c->out);
         c->out = NULL;
         c->out_n = c->out_at = 0;
-        p += sent - old;
+        if (sent > old) p += sent - old;
         n -= sent - old;
     } else {
         c->out_at += sent;
@@ -758,15 +843,14 @@ static void turn_end(struct fn_work *w)
         c->in_turn = false;
         bool more = false;
         if (!c->dead) {
-            bool was_paused = c->paused, was_writing = c->writing;
             conn_send(c, c->turn_out, c->turn_n);
             c->turn_out = NULL;
             c->turn_n = 0;
             c->writing = c->out_n > c->out_at;
-            more = !over_limit(c) && holds_frame(c);
+            more = (c->resumes && !unread(c)) || (!over_limit(c) && holds_frame(c));
             /* Nothing is read from whoever still has work in hand: what waits stays in its socket. */
             c->paused = over_limit(c) || more;
-            if (was_paused != c->paused || was_writing != c->writing) watch(w, c, EPOLL_CTL_MOD);
+            watch(w, c, EPOLL_CTL_MOD);
         }
         /* A connection that is closed for a fault has been told why, if its socket had room. */
         if (c->dead || c->closing) {
@@ -800,13 +884,13 @@ static void take_incoming(struct fn_work *w)
     pthread_mutex_unlock(&w->mutex);
     while (in) {
         struct incoming *next = in->next;
-        conn_add(w, in->fd, in->uid);
+        conn_add(w, in);
         free(in);
         in = next;
     }
 }
 
-static void hand_over(struct fn_device *d, int fd, uint32_t uid)
+static void hand_over(struct fn_device *d, int fd, uint32_t uid, bool stranger)
 {
     struct fn_work *to = &d->workers[0];
     for (unsigned i = 1; i < d->workers_count; i++)
@@ -816,9 +900,10 @@ static void hand_over(struct fn_device *d, int fd, uint32_t uid)
         close(fd);
         return;
     }
-    *in = (struct incoming){.fd = fd, .uid = uid};
+    *in = (struct incoming){.fd = fd, .uid = uid, .stranger = stranger};
     atomic_fetch_add(&to->conns_count, 1);
     atomic_fetch_add(&d->connections, 1);
+    if (stranger) atomic_fetch_add(&d->strangers, 1);
     pthread_mutex_lock(&to->mutex);
     in->next = to->incoming;
     to->incoming = in;
@@ -826,19 +911,25 @@ static void hand_over(struct fn_device *d, int fd, uint32_t uid)
     wake(to);
 }
 
+/* Anybody may connect and is told who he is not; he may not take the connections of those who are somebody. */
 static void accept_all(struct fn_work *w)
 {
+    struct fn_device *d = w->base.device;
     for (int i = 0; i < 256; i++) {
         int fd = accept4(w->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
         struct ucred peer;
         socklen_t n = sizeof peer;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) ||
-            atomic_load(&w->base.device->connections) >= w->base.device->connections_most) {
+            atomic_load(&d->connections) >= d->connections_most) {
             close(fd);
             continue;
         }
-        hand_over(w->base.device, fd, peer.uid);
+        bool stranger = !fn_client_find(d, peer.uid);
+        if (stranger && atomic_load(&d->strangers) >= d->connections_most / STRANGERS_SHARE)
+            close(fd);
+        else
+            hand_over(d, fd, peer.uid, stranger);
     }
 }
 
@@ -851,6 +942,7 @@ static void event(struct fn_work *w, const struct epoll_event *e)
         completions(w);
         return;
     }
+    if (stopping(w)) return;
     if (e->data.ptr == &w->listener) {
         accept_all(w);
         return;
@@ -878,7 +970,7 @@ static void turn(struct fn_work *w, int timeout_ms)
     for (struct fn_conn *c = again; c; c = c->again_next) {
         c->in_again = false;
         touch(w, c);
-        if (!c->dead && !c->closing) conn_resume(w, c);
+        if (!c->dead && !c->closing && !stopping(w)) conn_resume(w, c);
     }
     run_gathered(w);
     answer(w);
@@ -889,11 +981,12 @@ static void *work(void *context)
 {
     struct fn_work *w = context;
     fn_arena_use(&w->base.arena);
-    while (!atomic_load(&w->base.device->stopping)) turn(w, 1000);
+    while (!stopping(w)) turn(w, 1000);
+    while (w->waits) turn(w, 1000);
     return NULL;
 }
 
-static fn_err listen_at(const char *path, mode_t mode, int *out)
+static fn_err listen_at(const struct fn_device *d, const char *path, mode_t mode, int *out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
@@ -906,6 +999,8 @@ static fn_err listen_at(const char *path, mode_t mode, int *out)
     unlink(path);
     if (bind(fd, (struct sockaddr *)&address, sizeof address)) return FN_FAIL_OS("bind %s", path);
     if (chmod(path, mode)) return FN_FAIL_OS("chmod %s", path);
+    uid_t uid = (uid_t)d->options.uid;
+    if (geteuid() == 0 && d->options.uid > 0 && chown(path, uid, uid)) return FN_FAIL_OS("chown %s", path);
     if (listen(fd, 4096)) return FN_FAIL_OS("listen %s", path);
     *out = fn_fd_release(&fd);
     return FN_OK;
@@ -932,16 +1027,10 @@ static fn_err worker_open(struct fn_device *d, struct fn_work *w, unsigned numbe
 
 static void worker_close(struct fn_work *w)
 {
-    /* Acts that the store finished after the loop ended. */
     fn_arena_use(&w->base.arena);
     take_incoming(w);
-    completions(w);
-    run_gathered(w);
-    answer(w);
-    turn_end(w);
     while (w->conns) {
         w->conns->closing = true;
-        w->conns->waits = 0;
         conn_close(w, w->conns);
     }
     fn_arena_use(NULL);
@@ -969,6 +1058,7 @@ static void *housekeeping(void *context)
         if (beat % 5 || atomic_load(&d->state) != FN_DEVICE_READY) continue;
         pthread_rwlock_rdlock(&d->life_lock);
         fn_dlog_settle(d);
+        fn_generation_note(d, false);
         if (beat % 50 == 0) fn_change_prune(d);
         pthread_rwlock_unlock(&d->life_lock);
     }
@@ -987,8 +1077,8 @@ static fn_err threads_start(struct fn_device *d, pthread_t *keeper, pthread_t *t
 
 fn_err fn_server_open(struct fn_device *d)
 {
-    FN_TRY(listen_at(d->options.socket, 0666, &d->service_fd));
-    FN_TRY(listen_at(d->options.management, 0600, &d->management_fd));
+    FN_TRY(listen_at(d, d->options.socket, 0666, &d->service_fd));
+    FN_TRY(listen_at(d, d->options.management, 0600, &d->management_fd));
     FN_TRY(fn_heap_array(&d->workers, d->options.threads, sizeof *d->workers));
     for (unsigned i = 0; i < d->options.threads; i++)
         FN_TRY(worker_open(d, &d->workers[i], i, d->service_fd));
@@ -1018,7 +1108,6 @@ fn_err fn_server_run(struct fn_device *d, int signals)
     return FN_OK;
 }
 
-/* After the store was closed, which delivers the last completions. */
 void fn_server_end(struct fn_device *d)
 {
     for (unsigned i = 0; i < d->workers_count; i++) worker_close(&d->workers[i]);

@@ -121,30 +121,24 @@ SDF_PUBLIC int SDF_ExternalEncrypt_ECC(void *hSessionHandle, unsigned int uiAlgI
     return encrypt(s, &b, pucData, uiDataLength, pucEncData);
 }
 
-SDF_PUBLIC int SDF_InternalEncrypt_ECC(void *hSessionHandle, unsigned int uiIPKIndex, unsigned int uiAlgID,
-                                       unsigned char *pucData, unsigned int uiDataLength,
-                                       ECCCipher *pucEncData)
+static int internal_encrypt(void *hSessionHandle, unsigned int uiIPKIndex, const unsigned char *pucData,
+                            unsigned int uiDataLength, ECCCipher *pucEncData)
 {
     SDF_SESSION(s, hSessionHandle);
-    int code = encryption_algorithm(uiAlgID);
-    if (code != SDR_OK) return code;
     SDF_BUILD(b);
     put_index(&b, uiIPKIndex, FN_HALF_ENCRYPT);
     return encrypt(s, &b, pucData, uiDataLength, pucEncData);
 }
 
-SDF_PUBLIC int SDF_InternalDecrypt_ECC(void *hSessionHandle, unsigned int uiISKIndex, unsigned int uiAlgID,
-                                       ECCCipher *pucEncData, unsigned char *pucData,
-                                       unsigned int *puiDataLength)
+static int internal_decrypt(void *hSessionHandle, unsigned int uiISKIndex, const ECCCipher *pucEncData,
+                            unsigned char *pucData, unsigned int *puiDataLength)
 {
     SDF_SESSION(s, hSessionHandle);
-    int code = encryption_algorithm(uiAlgID);
-    if (code == SDR_OK && !puiDataLength) code = SDR_OUTARGERR;
-    if (code != SDR_OK) return code;
+    if (!puiDataLength) return SDR_OUTARGERR;
     SDF_BUILD(b);
     SDF_ANSWER(a);
     put_index(&b, uiISKIndex, FN_HALF_ENCRYPT);
-    code = sdf_cipher_in(pucEncData, SDF_CIPHER_MOST, &b);
+    int code = sdf_cipher_in(pucEncData, SDF_CIPHER_MOST, &b);
     if (code != SDR_OK) return code;
     if (!pucData) {
         *puiDataLength = pucEncData->L;
@@ -159,6 +153,46 @@ SDF_PUBLIC int SDF_InternalDecrypt_ECC(void *hSessionHandle, unsigned int uiISKI
     *puiDataLength = (unsigned int)data.n;
     return SDR_OK;
 }
+
+#ifdef SDF_TONGSUO
+/* libsdf_tongsuo.so: the same names without the algorithm, as Tongsuo calls them. */
+SDF_PUBLIC int short_encrypt(void *hSessionHandle, unsigned int uiIPKIndex, unsigned char *pucData,
+                             unsigned int uiDataLength,
+                             ECCCipher *pucEncData) __asm__("SDF_InternalEncrypt_ECC");
+SDF_PUBLIC int short_decrypt(void *hSessionHandle, unsigned int uiISKIndex, ECCCipher *pucEncData,
+                             unsigned char *pucData,
+                             unsigned int *puiDataLength) __asm__("SDF_InternalDecrypt_ECC");
+
+SDF_PUBLIC int short_encrypt(void *hSessionHandle, unsigned int uiIPKIndex, unsigned char *pucData,
+                             unsigned int uiDataLength, ECCCipher *pucEncData)
+{
+    return internal_encrypt(hSessionHandle, uiIPKIndex, pucData, uiDataLength, pucEncData);
+}
+
+SDF_PUBLIC int short_decrypt(void *hSessionHandle, unsigned int uiISKIndex, ECCCipher *pucEncData,
+                             unsigned char *pucData, unsigned int *puiDataLength)
+{
+    return internal_decrypt(hSessionHandle, uiISKIndex, pucEncData, pucData, puiDataLength);
+}
+#else
+SDF_PUBLIC int SDF_InternalEncrypt_ECC(void *hSessionHandle, unsigned int uiIPKIndex, unsigned int uiAlgID,
+                                       unsigned char *pucData, unsigned int uiDataLength,
+                                       ECCCipher *pucEncData)
+{
+    int code = encryption_algorithm(uiAlgID);
+    return code == SDR_OK ? internal_encrypt(hSessionHandle, uiIPKIndex, pucData, uiDataLength, pucEncData)
+                          : code;
+}
+
+SDF_PUBLIC int SDF_InternalDecrypt_ECC(void *hSessionHandle, unsigned int uiISKIndex, unsigned int uiAlgID,
+                                       ECCCipher *pucEncData, unsigned char *pucData,
+                                       unsigned int *puiDataLength)
+{
+    int code = encryption_algorithm(uiAlgID);
+    return code == SDR_OK ? internal_decrypt(hSessionHandle, uiISKIndex, pucEncData, pucData, puiDataLength)
+                          : code;
+}
+#endif
 
 /* Raw RSA */
 

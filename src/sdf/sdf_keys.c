@@ -67,14 +67,15 @@ static int check_bits(unsigned int bits, void **phKeyHandle)
     return SDR_OK;
 }
 
-/* Answer of the makers of session keys: the wrapped key, then the handle. Exactly one of ecc and raw takes
- * the former. */
-static int made(struct sdf_session *s, struct answer *a, ECCCipher *ecc, unsigned char *raw,
+/* Answer of the makers of session keys: the wrapped key of so many bytes, then the handle. Exactly one of ecc
+ * and raw takes the former. */
+static int made(struct sdf_session *s, struct answer *a, size_t expected, ECCCipher *ecc, unsigned char *raw,
                 unsigned int *raw_n, void **phKeyHandle)
 {
     struct fn_bytes wrapped = take_var(a);
     uint64_t handle = take_u64(a);
     int code = answer_code(a);
+    if (code == SDR_OK && wrapped.n != expected) code = SDR_COMMFAIL; /* the caller has room for no more */
     if (code == SDR_OK && ecc) code = sdf_cipher_out(wrapped, ecc);
     if (code == SDR_OK) code = sdf_new_session_key(s, a, handle, phKeyHandle);
     if (code != SDR_OK || ecc) return code;
@@ -97,11 +98,12 @@ static int generate_ipk(void *hSessionHandle, unsigned int index, unsigned int b
     /* The caller's room is that of the kind of key it named: a key of the other kind must not be written into
      * it. */
     ECCrefPublicKey ecc_key;
-    RSArefPublicKey rsa_key;
+    RSArefPublicKey rsa_key = {0};
     code =
         export_public(hSessionHandle, index, FN_HALF_ENCRYPT, ecc ? &ecc_key : NULL, ecc ? NULL : &rsa_key);
     if (code == SDR_OK) code = sdf_call(s, FN_OP_SESSION_KEY_IPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, ecc, raw, raw_n, phKeyHandle) : code;
+    size_t expected = ecc ? 96 + bits / 8 : rsa_key.bits / 8;
+    return code == SDR_OK ? made(s, &a, expected, ecc, raw, raw_n, phKeyHandle) : code;
 }
 
 SDF_PUBLIC int SDF_GenerateKeyWithIPK_RSA(void *hSessionHandle, unsigned int uiIPKIndex,
@@ -135,7 +137,7 @@ SDF_PUBLIC int SDF_GenerateKeyWithEPK_RSA(void *hSessionHandle, unsigned int uiK
     put_external(&b, algorithm, key, n);
     put_u32(&b, uiKeyBits);
     code = sdf_call(s, FN_OP_SESSION_KEY_EPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, RSAref_MAX_LEN, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
 }
 
 static int encryption_algorithm(unsigned int uiAlgID)
@@ -161,7 +163,7 @@ SDF_PUBLIC int SDF_GenerateKeyWithEPK_ECC(void *hSessionHandle, unsigned int uiK
     put_external(&b, FN_ALG_SM2, key, sizeof key);
     put_u32(&b, uiKeyBits);
     code = sdf_call(s, FN_OP_SESSION_KEY_EPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, pucKey, NULL, NULL, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, 96 + uiKeyBits / 8, pucKey, NULL, NULL, phKeyHandle) : code;
 }
 
 static int imported(struct sdf_session *s, uint16_t operation, struct build *b, void **phKeyHandle)
@@ -229,8 +231,9 @@ SDF_PUBLIC int SDF_GenerateKeyWithKEK(void *hSessionHandle, unsigned int uiKeyBi
     put_index(&b, uiKEKIndex, FN_HALF_KEK);
     put_u32(&b, uiKeyBits);
     put_u32(&b, uiAlgID);
+    size_t bytes = uiKeyBits / 8, expected = uiAlgID == SGD_SM4_ECB ? bytes : 16 + bytes + 16 - bytes % 16;
     code = sdf_call(s, FN_OP_SESSION_KEY_KEK, &b, &a);
-    return code == SDR_OK ? made(s, &a, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, expected, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
 }
 
 SDF_PUBLIC int SDF_ImportKeyWithKEK(void *hSessionHandle, unsigned int uiAlgID, unsigned int uiKEKIndex,

@@ -166,39 +166,76 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual(self.rows_in_clear()[:300], rows)
         self.assertIn("从备份恢复", self.device.fengni("data", "log").stdout)
 
+    def committed(self):
+        """Rows that a running protect has committed."""
+        try:
+            db = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=1)
+            try:
+                return db.execute("SELECT coalesce(sum(row_count), 0) FROM fn_data_import").fetchone()[0]
+            finally:
+                db.close()
+        except sqlite3.Error:
+            return 0
+
+    def wait_committed(self, process, more):
+        target = self.committed() + more
+        while process.poll() is None and self.committed() < target:
+            time.sleep(0.002)
+        return process.poll() is None
+
     def test_killed_protect_goes_on(self):
-        rows = make_csv(self.csv, 12000)
+        rows = make_csv(self.csv, 30000)
         kills = 0
-        for wait in (0.15, 0.2, 0.25, 0.3, 0.35):
+        for _ in range(4):
             process = self.device.start_fengni(*self.protect_words())
-            time.sleep(wait)
-            if process.poll() is None:
+            if self.wait_committed(process, 1000):
                 process.kill()
                 kills += 1
             process.communicate()
+        before = self.committed()
         done = self.protect()
-        self.assertGreater(kills, 0)
-        self.assertEqual(done["rows"], 12000)
+        self.assertGreaterEqual(kills, 3)
+        self.assertGreater(before, 3000)
+        self.assertEqual((done["rows"], done["rows_now"]), (30000, 30000 - before))
         verdict = self.verify()
-        self.assertEqual((verdict["rows"], verdict["count"]), (12000, 0))
+        self.assertEqual((verdict["rows"], verdict["count"]), (30000, 0))
         self.assertEqual(self.rows_in_clear(), rows)
 
+    def test_verifying_and_reading_beside_writers(self):
+        make_csv(self.csv, 40000, seed=4)
+        second = os.path.join(self.dir, "second.csv")
+        make_csv(second, 40000, seed=5)
+        writers = [self.device.start_fengni(*self.protect_words())]
+        self.wait_committed(writers[0], 200)
+        writers.append(self.device.start_fengni(*self.protect_words(source=second)))
+        looks = 0
+        while any(w.poll() is None for w in writers):
+            done = self.device.fengni("data", "verify", "--db", self.db, "--table", "citizens", check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.device.fengni("data", "reveal", "--db", self.db, "--table", "citizens", "--limit", "3")
+            looks += 1
+        for w in writers:
+            out, err = w.communicate()
+            self.assertEqual(w.returncode, 0, err.decode())
+        self.assertGreater(looks, 1)
+        verdict = self.verify()
+        self.assertEqual((verdict["rows"], verdict["count"]), (80000, 0))
+        self.assertEqual(verdict["counter"], verdict["anchored"])
+        self.assertEqual(sql(self.db, "SELECT count(DISTINCT fn_row >> 40) FROM citizens"), [(2,)])
+
     def test_killed_device_goes_on(self):
-        rows = make_csv(self.csv, 12000, seed=3)
+        rows = make_csv(self.csv, 30000, seed=3)
         process = self.device.start_fengni(*self.protect_words())
         kills = 0
-        while process.poll() is None and kills < 3:
-            time.sleep(0.2)
-            if process.poll() is not None:
-                break
+        while kills < 3 and self.wait_committed(process, 2000):
             self.device.kill()
             kills += 1
             self.device.start()
         out, err = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0, err.decode())
-        self.assertGreater(kills, 0)
+        self.assertEqual(kills, 3)
         verdict = self.verify()
-        self.assertEqual((verdict["rows"], verdict["count"]), (12000, 0))
+        self.assertEqual((verdict["rows"], verdict["count"]), (30000, 0))
         self.assertEqual(self.rows_in_clear(), rows)
 
     def test_bad_lines_are_reported_and_the_rest_goes_on(self):

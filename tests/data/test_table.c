@@ -448,7 +448,12 @@ static void old_copies(void **state)
     char lost[128];
     snprintf(lost, sizeof lost, "%s/lost.db", w->dir);
     reopen(w, true);
+    struct reading x = {0};
+    assert_int_equal(fn_data_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_E_TABLE_OLD);
+    assert_int_equal(x.rows, 0);
     assert_int_equal(fn_data_table_adopt(w->table, &writers), FN_OK);
+    assert_int_equal(fn_data_table_read(w->table, 0, UINT64_MAX, check_row, &x), FN_OK);
+    assert_int_equal(x.rows, 300);
     assert_int_equal(writers, 1);
     assert_int_equal(fn_data_table_adopt(w->table, &writers), FN_OK);
     assert_int_equal(writers, 0);

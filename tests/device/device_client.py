@@ -163,14 +163,14 @@ class Client:
 class Device:
     """A real fengni-device process on a directory of its own."""
 
-    def __init__(self, init=True, threads=2, clients=None, unattended=True):
+    def __init__(self, init=True, threads=2, clients=None, unattended=True, uid=None):
         self.home = tempfile.mkdtemp(prefix="fengni-test-")
         os.chmod(self.home, 0o755)
         self.dir = os.path.join(self.home, "device")
         self.key_file = os.path.join(self.home, "unattended.key")
         self.socket = os.path.join(self.home, "device.sock")
         self.management = os.path.join(self.home, "management", "device.sock")
-        self.threads, self.unattended, self.process = threads, unattended, None
+        self.threads, self.unattended, self.uid, self.process = threads, unattended, uid, None
         self.start()
         if init:
             with self.manager() as m:
@@ -179,6 +179,7 @@ class Device:
     def command(self):
         program = os.path.join(os.environ.get("FENGNI_BIN", "build/debug"), "fengni-device")
         words = [program, "--dir", self.dir, "--socket", self.socket, "--management", self.management, "--threads", str(self.threads)]
+        words += ["--uid", str(self.uid)] if self.uid else []
         return words + (["--unattended-key", self.key_file] if self.unattended else [])
 
     def start(self):

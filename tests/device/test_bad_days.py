@@ -342,6 +342,26 @@ def states():
         assert d.manage("status")["state"] == "READY"
 
 
+def own_uid():
+    """Started as root: a uid of its own, nothing of it readable for others, and status says so."""
+    if os.geteuid() != 0:
+        print("skipped: a uid of its own needs root")
+        return
+    with Device(uid=54321, clients=[{"uid": 0, "application": "cases"}]) as d:
+        assert d.manage("status")["separation"] == "strong"
+        assert re.search(r"Uid:\s+54321\s+54321\s+54321\s+54321", open("/proc/%d/status" % d.process.pid).read())
+        assert os.stat(d.dir).st_uid == 54321 and os.stat(d.dir).st_mode & 0o777 == 0o700
+        assert os.stat(d.key_file).st_uid == 0 and os.stat(d.key_file).st_mode & 0o777 == 0o400
+        key = d.client().key_new(label="kept")[0]
+        d.restart(kill=True)
+        assert d.client().call("KEY_FIND", var("kept"), "UW") == [key, 1]
+        if "debug" not in os.environ.get("FENGNI_BIN", ""):
+            status = d.manage("status")
+            assert status["seccomp"], status
+        limits = open("/proc/%d/limits" % d.process.pid).read()
+        assert re.search(r"Max core file size\s+0", limits)
+
+
 def shutdown(d):
     d.manage("shutdown")
     assert d.process.wait(timeout=30) == 0, d.errors()
@@ -350,6 +370,7 @@ def shutdown(d):
 
 
 states()
+own_uid()
 with Device() as d:
     for part in (idle, malformed, pieces, ordering, stalled, passwords, repeats, second_device, separation, shutdown):
         start = time.time()

@@ -48,7 +48,9 @@ class Instance:
         raise AssertionError("the device did not answer\n" + self.up_log())
 
     def device_pid(self):
-        for part in self.json("status")["parts"]:
+        # One object a line; when a part is not ready, the error is the last.
+        said = self.fengni("status", "--json", check=False).stdout.splitlines()
+        for part in json.loads(said[0])["up"]["parts"]:
             if part["name"] == "device" and part["state"] == "ready":
                 return part["pid"]
         return 0

@@ -807,6 +807,35 @@ static void test_names(void **state)
     assert_non_null(strstr(text, "device handle"));
 }
 
+/* Tongsuo calls two functions without the algorithm: the library for it has them so, and everything else as
+ * it is. */
+static void test_tongsuo(void **state)
+{
+    (void)state;
+    typedef int encrypt(void *, unsigned, unsigned char *, unsigned, ECCCipher *);
+    typedef int decrypt(void *, unsigned, ECCCipher *, unsigned char *, unsigned *);
+    void *standard = device.so;
+    char path[540];
+    snprintf(path, sizeof path, "%.*s_tongsuo.so", (int)(strlen(device.library) - 3), device.library);
+    device.so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(device.so);
+    struct sdf s = sdf_open();
+    struct fenced f;
+    unsigned char out[16];
+    unsigned int n = RUBBISH;
+    fence(&f);
+    assert_int_equal(((encrypt *)sdf_symbol("SDF_InternalEncrypt_ECC"))(
+                         s.session, 2, (unsigned char *)"short", 5, &f.cipher),
+                     SDR_OK);
+    check_fence(&f, 5);
+    assert_int_equal(((decrypt *)sdf_symbol("SDF_InternalDecrypt_ECC"))(s.session, 2, &f.cipher, out, &n),
+                     SDR_OK);
+    assert_int_equal(n, 5);
+    assert_memory_equal(out, "short", 5);
+    sdf_close(s);
+    device.so = standard;
+}
+
 int main(void)
 {
     static bool no = false, yes = true;
@@ -818,7 +847,7 @@ int main(void)
         cmocka_unit_test(test_macs),          cmocka_unit_test(test_parts),
         cmocka_unit_test(test_authenticated), cmocka_unit_test(test_hash),
         cmocka_unit_test(test_files),         cmocka_unit_test_prestate(test_clear_keys, &no),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_tongsuo),
     };
     const struct CMUnitTest clear[] = {cmocka_unit_test_prestate(test_clear_keys, &yes)};
     device_make(false);

@@ -76,14 +76,14 @@ static bool has_rdseed(void)
 static bool rdrand64(uint64_t *v)
 {
     uint8_t ok;
-    __asm__ __volatile__("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+    __asm__ __volatile__("rdrand %0; setc %1" : "=&r"(*v), "=qm"(ok) : : "cc");
     return ok;
 }
 
 static bool rdseed64(uint64_t *v)
 {
     uint8_t ok;
-    __asm__ __volatile__("rdseed %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
+    __asm__ __volatile__("rdseed %0; setc %1" : "=&r"(*v), "=qm"(ok) : : "cc");
     return ok;
 }
 

@@ -557,7 +557,7 @@ static void take_frames(struct fn_client *c)
     int socket = c->socket;
     while (c->in_size - at >= 4) {
         size_t n = fn_get_be32(c->in + at);
-        if (n > FN_DEVICE_FRAME_MOST) {
+        if (n > FN_DEVICE_RESPONSE_MOST) {
             fn_link_down(c, FN_E_FORMAT, "response frame of %zu bytes", n);
             return;
         }
