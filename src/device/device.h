@@ -405,9 +405,9 @@ fn_err fn_key_act_destroy(struct fn_device *d, const struct fn_rng *rng, const s
                           uint32_t version, const char *tenant, const char *owner, struct fn_pending *p);
 fn_err fn_key_statement(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid,
                         uint32_t version, struct fn_buf *statement, uint8_t signature[64]);
-/* JSON array of the keys that `who` may use (NULL: all). */
-fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const uint8_t after[16],
-                    uint32_t limit, struct fn_buf *out);
+/* JSON array of the keys that `who` may use (NULL: all), of one tenant (NULL: every). */
+fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const char *tenant,
+                    const uint8_t after[16], uint32_t limit, struct fn_buf *out);
 fn_err fn_key_json(struct fn_device *d, const struct fn_key_head *head, struct fn_buf *out);
 void fn_password_verifier(struct fn_bytes password, const uint8_t salt[16], uint32_t iterations,
                           uint8_t out[32]);
