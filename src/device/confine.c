@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -70,8 +71,6 @@ static const int allowed[] = {
     SCMP_SYS(mkdirat),
     SCMP_SYS(mlock),
     SCMP_SYS(mlock2),
-    SCMP_SYS(mmap),
-    SCMP_SYS(mprotect),
     SCMP_SYS(mremap),
     SCMP_SYS(munlock),
     SCMP_SYS(munmap),
@@ -130,6 +129,11 @@ static fn_err filter(struct fn_device *d)
         if (allowed[i] >= 0) failed |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
     failed |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    /* No page becomes a program any more. */
+    failed |=
+        seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    failed |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     /* Its flags lie in memory, where a filter cannot look; the C library then falls back to clone. */
     failed |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     failed |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
@@ -193,9 +197,15 @@ static void paths(struct fn_device *d)
     if (!failed) d->confined_landlock = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
 }
 
+/* The sanitizers' own reports need a look at the process. */
+fn_err fn_confine_first(void)
+{
+    return SANITIZED ? FN_OK : fn_process_harden();
+}
+
 fn_err fn_confine(struct fn_device *d)
 {
-    FN_TRY(fn_process_harden());
+    FN_TRY(fn_process_harden()); /* again: a change of uid gave back what the system's settings say */
     FN_TRY(fn_process_no_new_privileges());
     if (SANITIZED) {
         /* The sanitizers' own reports need system calls and a look at the process. */

@@ -129,7 +129,8 @@ struct fn_device {
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
-    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify,
+        secure_heap_locked;
     int64_t started_ms, open_ms;
     struct fn_share_pool *shares; /* brought for unlocking so far */
     uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
@@ -158,6 +159,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
+    atomic_uint acts; /* changes under way */
     atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
@@ -273,6 +275,12 @@ void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenan
                     struct fn_bytes text);
 
 /* The public-key algorithms of libcrypto (pk.c). */
+/* Before anything else asks libcrypto for memory: private numbers lie in its own heap of this size (a power of two),
+ * locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere is wiped.
+ * 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
+ * docs/architecture.md 8. */
+#define FN_PK_HEAP ((size_t)16 << 20)
+fn_err fn_pk_heap(size_t size, bool *locked);
 fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret);
 fn_err fn_pk_load_secret(struct fn_key *key, struct fn_bytes secret);
 fn_err fn_pk_load_public(struct fn_key *key, struct fn_bytes public_key);
@@ -341,7 +349,7 @@ struct fn_pending {
     unsigned claims_count;
     struct fn_change *changes; /* heap */
     size_t changes_room, changes_count;
-    bool remember;
+    bool remember, counted;
     struct fn_buf answer; /* heap: the item after its status */
     fn_err status, final; /* of the commit; what to answer when it succeeded */
     char detail[FN_ERR_DETAIL];
@@ -502,6 +510,8 @@ fn_err fn_status_json(struct fn_device *d, bool management, struct fn_buf *out);
 struct fn_manage_session;
 fn_err fn_manage(struct fn_device *d, struct fn_manage_session *session, struct fn_bytes verb,
                  struct fn_bytes body, struct fn_buf *out);
+/* Before the first secret is read: no core files, not dumpable, locked memory as far as it goes. */
+fn_err fn_confine_first(void);
 fn_err fn_confine(struct fn_device *d);
 void fn_device_stop(struct fn_device *d);
 

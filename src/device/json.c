@@ -324,7 +324,7 @@ fn_err fn_djson_put_text(struct fn_buf *out, struct fn_bytes text_)
     size_t plain = 0;
     for (size_t i = 0; i <= text_.n; i++) {
         if (i < text_.n && text_.p[i] >= 0x20 && text_.p[i] != '"' && text_.p[i] != '\\') continue;
-        FN_TRY(fn_buf_add(out, text_.p + plain, i - plain));
+        if (i > plain) FN_TRY(fn_buf_add(out, text_.p + plain, i - plain));
         plain = i + 1;
         if (i == text_.n) break;
         if (text_.p[i] == '"' || text_.p[i] == '\\')

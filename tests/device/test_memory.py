@@ -147,6 +147,7 @@ def hardened(pid):
     assert s["NoNewPrivs"].strip() == "1" and s["Seccomp"].strip() == "2", (s["NoNewPrivs"], s["Seccomp"])
     # Not dumpable: its entries in /proc belong to root, whatever its uid is.
     assert s["Uid"].split()[0] != "0" and os.stat("/proc/%d/environ" % pid).st_uid == 0
+    assert not [m["path"] for m in mappings(pid) if "w" in m["permissions"] and "x" in m["permissions"]]
     assert s["VmSwap"].split()[0] == "0" and int(s["VmLck"].split()[0]) > 0
     assert "--unattended-key" in open("/proc/%d/cmdline" % pid).read()  # a path: no secret stands in the arguments
 
