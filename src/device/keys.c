@@ -113,6 +113,40 @@ void fn_keys_count(struct fn_device *d, size_t *cached)
     for (size_t i = 0; d->keys && i < SHARDS; i++) *cached += d->keys->shards[i].count;
 }
 
+#define USES_BATCH 256
+
+static void uses_give_back(struct fn_device *d, const struct fn_change *changes, size_t n)
+{
+    if (n && d->store && fn_device_store_commit(d->store, changes, n) != FN_OK) fn_err_clear();
+}
+
+/* What was reserved and not used goes back, so that a clean stop costs a key nothing; many at a time, so that
+ * it does not cost a write to the disk for each key. */
+static void uses_close(struct fn_device *d)
+{
+    struct fn_change changes[USES_BATCH];
+    uint8_t values[USES_BATCH][8];
+    size_t n = 0;
+    for (size_t i = 0; i < USES; i++)
+        while (d->keys->uses[i]) {
+            struct fn_uses *u = d->keys->uses[i];
+            int64_t left = atomic_load(&u->left);
+            d->keys->uses[i] = u->next;
+            if (left > 0) {
+                changes[n] = (struct fn_change){.value = fn_bytes(values[n], 8)};
+                fn_put_be64(values[n], atomic_load(&u->taken) - (uint64_t)left);
+                fn_name_version(&changes[n++].name, FN_RECORD_USES, &u->uuid, u->version);
+            }
+            if (n == USES_BATCH) {
+                uses_give_back(d, changes, n);
+                n = 0;
+            }
+            pthread_mutex_destroy(&u->mutex);
+            free(u);
+        }
+    uses_give_back(d, changes, n);
+}
+
 void fn_keys_close(struct fn_device *d)
 {
     if (!d->keys) return;
@@ -121,22 +155,7 @@ void fn_keys_close(struct fn_device *d)
         while (s->oldest) drop(s, s->oldest);
         pthread_mutex_destroy(&s->mutex);
     }
-    /* What was reserved and not used goes back, so that a clean stop costs a key nothing. */
-    for (size_t i = 0; i < USES; i++)
-        while (d->keys->uses[i]) {
-            struct fn_uses *u = d->keys->uses[i];
-            int64_t left = atomic_load(&u->left);
-            d->keys->uses[i] = u->next;
-            if (left > 0 && d->store) {
-                uint8_t value[8] = {0};
-                struct fn_change change = {.value = fn_bytes(value, 8)};
-                fn_put_be64(value, atomic_load(&u->taken) - (uint64_t)left);
-                fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
-                if (fn_device_store_commit(d->store, &change, 1) != FN_OK) fn_err_clear();
-            }
-            pthread_mutex_destroy(&u->mutex);
-            free(u);
-        }
+    uses_close(d);
     free(d->keys);
     d->keys = NULL;
 }
