@@ -13,7 +13,7 @@
 struct fn_dlog {
     pthread_mutex_t mutex;
     int handle;
-    bool broken; /* a write failed: acts that must be logged are refused by state */
+    bool broken; /* a write failed: the file may be longer than `size` */
     uint64_t seq, size, settled;
     uint8_t mac[32];
     int64_t second;
@@ -43,7 +43,9 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     struct fn_dlog *l = d->log;
     struct fn_buf frame FN_SCOPED_BUF = fn_buf_heap();
     uint8_t mac[32], *p;
-    if (l->broken) return FN_FAIL(FN_E_IO, "log");
+    /* A disk that was full may have room again: what was torn is cut off first. */
+    if (l->broken) FN_TRY(d->files->truncate(d->files, l->handle, l->size));
+    l->broken = false;
     FN_TRY(fn_buf_reserve(&frame, FRAME_HEAD + body.n + 32, &p));
     fn_put_be32(p, (uint32_t)body.n);
     p[4] = 1;
@@ -54,7 +56,7 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     memcpy(p + FRAME_HEAD + body.n, mac, 32);
     fn_err err = d->files->write(d->files, l->handle, p, FRAME_HEAD + body.n + 32);
     if (err != FN_OK) {
-        /* What the file holds is unknown; the next start cuts a torn frame off. */
+        /* What the file holds after its size is unknown; the next record cuts it off, or the next start. */
         l->broken = true;
         return err;
     }
