@@ -154,6 +154,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
+    atomic_bool retries_unkept; /* the last count of wrong passwords did not get into the store */
     atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
