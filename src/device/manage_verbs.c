@@ -301,8 +301,6 @@ static fn_err verb_create_index(struct fn_manage_call *c)
     if (strcmp(half, "both") != 0 && sign == encrypt)
         return FN_FAIL(FN_E_ARGUMENT, "half: sign, encrypt or both");
     if (encrypt && at.spec.alg == FN_ALG_P256) return FN_FAIL(FN_E_ARGUMENT, "P-256 pairs sign only");
-    if (!encrypt) FN_TRY(other_half_fits(c, &at.spec, FN_HALF_ENCRYPT));
-    if (!sign) FN_TRY(other_half_fits(c, &at.spec, FN_HALF_SIGN));
     FN_TRY(open_object(c));
     FN_TRY(fn_pending_new(c->device, &p));
     fn_err err = FN_OK;
@@ -319,6 +317,8 @@ static fn_err verb_create_index(struct fn_manage_call *c)
                         (at.spec.alg == FN_ALG_SM2 ? FN_USE_AGREE : 0);
         err = make_at(c, p, &at.spec, "encrypt");
     }
+    if (err == FN_OK && sign != encrypt)
+        err = other_half_fits(c, &at.spec, sign ? FN_HALF_ENCRYPT : FN_HALF_SIGN);
     if (err == FN_OK) err = fn_pending_commit(p);
     fn_pending_free(p);
     FN_TRY(err);
