@@ -29,10 +29,12 @@ static struct needle needle(const uint8_t *p, size_t n, bool reversed)
 static size_t found_in(const uint8_t *p, size_t n, const struct needle *k)
 {
     size_t found = 0;
-    for (size_t i = 0; i + k->n <= n; i++) {
+    const uint8_t *end = p + n;
+    while ((size_t)(end - p) >= k->n && (p = memchr(p, k->inverted[0] ^ 0xff, (size_t)(end - p) - k->n + 1))) {
         size_t j = 0;
-        while (j < k->n && (p[i + j] ^ k->inverted[j]) == 0xff) j++;
+        while (j < k->n && (p[j] ^ k->inverted[j]) == 0xff) j++;
         found += j == k->n;
+        p++;
     }
     return found;
 }
