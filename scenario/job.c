@@ -68,10 +68,11 @@ static int open_table(const struct job *j, int read_only, struct fengni_data **d
                                            .suite = j->suite,
                                            .read_only = read_only};
     if (device_there(j)) return -1;
-    if (fengni_data_open(data, url, j->socket)) return data_failed();
+    if (fengni_data_open(data, url, j->socket)) return *data = NULL, data_failed();
     if (fengni_table_open(*data, TABLE, &options, table)) {
         data_failed();
         fengni_data_close(*data);
+        *data = NULL;
         return -1;
     }
     return 0;

@@ -30,7 +30,7 @@ struct job {
     double seconds_ingest, seconds_read;
 
     struct search *search;
-    struct search_result searched;
+    struct search_result before, searched; /* before the first row, and after the last */
     uint64_t values_searched, log_bytes; /* log_bytes: of the database's write-ahead log that was searched */
     uint64_t clear_values_found, clear_by_choice, clear_before;
     uint64_t control_planted, control_missed;

@@ -47,6 +47,9 @@ int leak_prepare(struct job *j)
     if (search_leave_out_path(s, j->instance, data, &j->clear_before) ||
         search_leave_out_path(s, j->directory, NULL, &j->clear_before))
         return job_failed("不能读取实例中的某个文件", "cannot read a file of the instance");
+    if (search_path(s, j->instance, &j->before))
+        return job_failed("不能读取实例中的某个文件", "cannot read a file of the instance");
+    search_again(s);
     return 0;
 }
 
@@ -83,10 +86,13 @@ int leak_search(struct job *j)
     j->search = NULL;
 
     j->clear_values_found = j->searched.values_found;
-    /* Short values turn up by chance; a surplus over a quarter of the decoys (four to one) beyond any doubt
-     * counts. */
-    double expected = (double)j->searched.decoy_hits / 4;
-    if ((double)j->searched.short_hits > 2 * expected + 10) j->clear_values_found += j->searched.short_hits;
+    /* Short values turn up by chance, and in other tables; what came since the first row counts when it is a
+     * surplus over a quarter of the decoys (four to one) beyond any doubt. */
+    struct search_result *after = &j->searched, *before = &j->before;
+    after->short_hits -= after->short_hits < before->short_hits ? after->short_hits : before->short_hits;
+    after->decoy_hits -= after->decoy_hits < before->decoy_hits ? after->decoy_hits : before->decoy_hits;
+    double expected = (double)after->decoy_hits / 4;
+    if ((double)after->short_hits > 2 * expected + 10) j->clear_values_found += after->short_hits;
     /* More than a few words mean that the instance held clear rows before, to whose like the search is blind
      * now. */
     uint64_t few = 20 + j->values_searched / 100;

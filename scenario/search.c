@@ -20,8 +20,8 @@ const char *const form_names[FORM_COUNT] = {"UTF-8", "UTF-16LE", "GB18030", "hex
 struct pattern {
     uint8_t *p;
     uint32_t n;
-    uint32_t value; /* its value's number; UINT32_MAX for a decoy */
-    uint8_t form;
+    uint32_t value;     /* its value's number; UINT32_MAX for a decoy */
+    uint8_t form, mark; /* mark: the form's bit for the control; base64 has one for each place in a group */
     bool is_short;
     uint32_t anchor; /* where in the pattern the bytes stand by which it is looked up */
     uint32_t next;   /* chain of patterns of one bucket, as index + 1 */
@@ -33,6 +33,7 @@ struct search {
     uint32_t values;
     bool *found, *left_out;       /* by value */
     uint8_t *planted, *recovered; /* by value: forms in the control file, forms found there */
+    uint8_t shift;                /* place in a group of the base64 patterns being added */
     char control[4096];           /* path of the control file */
     uint64_t skip_device, skip_inode;
     uint32_t *buckets[2]; /* patterns of under 8 bytes by their first 4, others by 8 bytes at their anchor */
@@ -135,7 +136,8 @@ static int add_pattern(struct search *s, const uint8_t *p, size_t n, uint32_t va
     uint8_t *copy = malloc(n);
     if (!copy) return -1;
     memcpy(copy, p, n);
-    s->patterns[s->count++] = (struct pattern){copy, (uint32_t)n, value, (uint8_t)form, is_short, 0, 0};
+    s->patterns[s->count++] =
+        (struct pattern){copy, (uint32_t)n, value, (uint8_t)form, (uint8_t)(form + s->shift), is_short, 0, 0};
     return 0;
 }
 
@@ -208,6 +210,7 @@ static int add_base64(struct search *s, const char *value, uint32_t number)
             text[i] = alphabet[v >> (10 - bit % 8) & 63];
         }
         if (whole <= first) continue;
+        s->shift = (uint8_t)shift;
         if (add_form(s, (uint8_t *)text + first, whole - first, number, FORM_BASE64)) return -1;
         bool differs = false;
         for (size_t i = first; i < whole; i++) {
@@ -216,6 +219,7 @@ static int add_base64(struct search *s, const char *value, uint32_t number)
         }
         if (differs && add_form(s, url, whole - first, number, FORM_BASE64)) return -1;
     }
+    s->shift = 0;
     return 0;
 }
 
@@ -346,7 +350,7 @@ static void file_hit(struct search *s, const struct pattern *pattern, size_t off
     struct search_result *r = f->result;
     uint32_t value = pattern->value;
     if (strcmp(f->path, s->control) == 0) {
-        if (value != UINT32_MAX) s->recovered[value] |= (uint8_t)(1u << pattern->form);
+        if (value != UINT32_MAX) s->recovered[value] |= (uint8_t)(1u << pattern->mark);
         return;
     }
     if (value == UINT32_MAX) {
@@ -436,6 +440,11 @@ struct leaving {
     uint64_t *count;
 };
 
+void search_again(struct search *s)
+{
+    memset(s->found, 0, (s->values + 1) * sizeof *s->found);
+}
+
 static int leave_file_out(struct search *s, const char *path, void *context)
 {
     const struct leaving *l = context;
@@ -460,14 +469,15 @@ void search_skip(struct search *s, uint64_t device, uint64_t inode)
     s->skip_inode = inode;
 }
 
-static void plant_converted(FILE *out, iconv_t to, const char *value)
+/* False when it is not searched for in this form: longer than 1 KiB, or not representable. */
+static bool plant_converted(FILE *out, iconv_t to, const char *value)
 {
     char text[2048], *o = text, *in = (char *)(uintptr_t)value;
     size_t left = strlen(value), room = sizeof text;
-    if (to == (iconv_t)-1) return;
-    iconv(to, &in, &left, &o, &room);
+    if (to == (iconv_t)-1 || iconv(to, &in, &left, &o, &room) == (size_t)-1) return false;
     fwrite(text, 1, sizeof text - room, out);
     fputs("\n\n", out);
+    return true;
 }
 
 /* Written independently of the patterns, at each of the three places in a group of three bytes. */
@@ -486,25 +496,29 @@ static void plant_base64(FILE *out, const char *value)
     }
 }
 
+static uint8_t plant_value(struct search *s, FILE *out, const char *value)
+{
+    uint8_t forms = 1u << FORM_UTF8 | 1u << FORM_HEX | 7u << FORM_BASE64;
+    bool ascii = true;
+    for (const char *c = value; *c; c++) ascii &= (uint8_t)*c < 0x80;
+    fprintf(out, "%s\n", value);
+    if (plant_converted(out, s->to_utf16, value)) forms |= 1u << FORM_UTF16LE;
+    if (!ascii && plant_converted(out, s->to_gb18030, value)) forms |= 1u << FORM_GB18030;
+    for (const char *c = value; *c; c++) fprintf(out, "%02x", (uint8_t)*c);
+    fputc('\n', out);
+    plant_base64(out, value);
+    return forms;
+}
+
 int search_plant(struct search *s, const char *path, const char *const *values, size_t count)
 {
     FILE *out = fopen(path, "we");
     if (!out) return -1;
     snprintf(s->control, sizeof s->control, "%s", path);
     for (size_t v = 0; v < count; v++) {
-        const char *value = values[v];
-        if (strlen(value) < VALUE_LEAST) continue;
-        const struct seen *at = place(s->seen, s->seen_room, value);
-        if (!at->value) continue;
-        for (size_t i = 0; i < s->count; i++)
-            if (s->patterns[i].value == at->number)
-                s->planted[at->number] |= (uint8_t)(1u << s->patterns[i].form);
-        fprintf(out, "%s\n", value);
-        plant_converted(out, s->to_utf16, value);
-        plant_converted(out, s->to_gb18030, value);
-        for (const char *c = value; *c; c++) fprintf(out, "%02x", (uint8_t)*c);
-        fputc('\n', out);
-        plant_base64(out, value);
+        if (strlen(values[v]) < VALUE_LEAST) continue;
+        const struct seen *at = place(s->seen, s->seen_room, values[v]);
+        if (at->value) s->planted[at->number] = plant_value(s, out, values[v]);
     }
     return fclose(out) ? -1 : 0;
 }

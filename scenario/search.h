@@ -45,6 +45,8 @@ struct search_result {
 /* Every file below path (a file or a directory; symbolic links are not followed). Returns 0, or -1 with
  * errno. */
 int search_path(struct search *s, const char *path, struct search_result *result);
+/* Forgets what was found. */
+void search_again(struct search *s);
 uint64_t search_values(const struct search *s);
 
 #endif

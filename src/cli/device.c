@@ -224,11 +224,7 @@ static fn_err ask(const struct fn_call *call, const char *verb, const struct fie
     FN_TRY(fn_cli_tokens_read(&tokens, call, "token"));
     FN_TRY(fn_device_open(&client, call));
     FN_TRY(fn_device_login(client, &tokens, call));
-    fn_err err = fn_device_manage(client, verb, fn_buf_view(&request), &answer);
-    if (err == FN_E_DEVICE_LOGIN && !tokens.count)
-        return FN_WRAP(err, FN_SAY("请用 --token FILE 给出管理员凭证文件",
-                                   "name an administrator's file: --token FILE"));
-    FN_TRY(err);
+    FN_TRY(fn_device_login_hint(fn_device_manage(client, verb, fn_buf_view(&request), &answer), &tokens));
     return fn_device_show(call, fn_buf_view(&answer));
 }
 

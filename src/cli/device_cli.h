@@ -97,6 +97,8 @@ fn_err fn_device_login(struct fn_client *client, struct fn_cli_tokens *tokens, c
 fn_err fn_cli_token_describe(struct fn_bytes file, const char *path, json_t **out);
 /* Puts a sealed share into the file's bytes (not into the file); what token.put fails with. */
 fn_err fn_cli_token_put(struct fn_client *client, struct fn_cli_token *token, const char *share_base64);
+/* What a verb failed with; with words on --token when somebody should have logged in. */
+fn_err fn_device_login_hint(fn_err err, const struct fn_cli_tokens *tokens);
 struct fn_cli_token *fn_cli_token_of(struct fn_cli_tokens *tokens, const char *name);
 /* Appends "key":"base64 of the bytes". */
 fn_err fn_json_pair_base64(struct fn_buf *b, const char *key, struct fn_bytes bytes);

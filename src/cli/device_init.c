@@ -96,8 +96,11 @@ static fn_err yaml_value(struct yaml *y, int depth, json_t **out)
         err = yaml_mapping(y, depth, *out = json_object());
     else if (y->event.type == YAML_SEQUENCE_START_EVENT && !y->event.data.sequence_start.anchor)
         err = yaml_list(y, depth, *out = json_array());
-    if (err) json_decref(*out);
-    if (err) return err;
+    if (err) {
+        json_decref(*out);
+        *out = NULL;
+        return err;
+    }
     return *out ? FN_OK : bad_place(y->path, at, "a value without anchors, aliases and tags is wanted");
 }
 
@@ -187,7 +190,7 @@ fn_err fn_answers_read(struct fn_answers **answers, const char *path)
     json_t *root = NULL;
     FN_TRY(fn_files_read_all(fn_files_real(), path, ANSWERS_MOST, &content));
     if (!yaml_parser_initialize(&y.parser)) return FN_FAIL(FN_E_NO_MEMORY, "YAML parser");
-    yaml_parser_set_input_string(&y.parser, content.p, content.n);
+    yaml_parser_set_input_string(&y.parser, content.p ? content.p : (const uint8_t *)"", content.n);
     fn_err err = yaml_document(&y, &root);
     yaml_event_delete(&y.event);
     yaml_parser_delete(&y.parser);

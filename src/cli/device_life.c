@@ -32,9 +32,11 @@ struct unlock {
 static void unlock_progress(const struct unlock *u, const char *name, bool again)
 {
     if (fn_call_json(u->call)) return;
-    fprintf(stderr, FN_SAY("%s:%s,分量 %lld/%lld\n", "%s: %s, %lld of %lld shares\n"), name,
-            again ? FN_SAY("此前已交", "was given before") : FN_SAY("已接受", "taken"), (long long)u->given,
-            (long long)u->needed);
+    if (again)
+        fprintf(stderr, FN_SAY("%s 的分量此前已交\n", "the share of %s was given before\n"), name);
+    else
+        fprintf(stderr, FN_SAY("%s 的分量已接受,%lld/%lld\n", "%s: taken, %lld of %lld shares\n"), name,
+                (long long)u->given, (long long)u->needed);
 }
 
 static fn_err unlock_send(struct unlock *u, const struct fn_cli_token *token)
@@ -172,7 +174,7 @@ static fn_err run_add(const struct fn_call *call)
     FN_TRY(fn_file_reserve(out));
     fn_err err = add(call, client);
     if (err) unlink(out);
-    FN_TRY(err);
+    FN_TRY(fn_device_login_hint(err, &tokens));
     json_t *said FN_SCOPED_JSON = json_pack("{s:s, s:s, s:s}", "name", fn_call_text(call, "name"), "role",
                                             fn_call_text(call, "role"), "token", out);
     if (!fn_call_json(call))
@@ -194,7 +196,7 @@ static fn_err run_remove(const struct fn_call *call)
     FN_TRY(fn_buf_u8(&request, '}'));
     FN_TRY(fn_device_open(&client, call));
     FN_TRY(fn_device_login(client, &tokens, call));
-    FN_TRY(fn_device_ask(client, "person.remove", &request, &answer));
+    FN_TRY(fn_device_login_hint(fn_device_ask(client, "person.remove", &request, &answer), &tokens));
     if (!fn_call_json(call))
         fputs(FN_SAY("其分量在 `fengni device reshare` 之前仍然有效。\n",
                      "The share stays in force until `fengni device reshare`.\n"),
@@ -466,7 +468,7 @@ static fn_err run_backup_create(const struct fn_call *call)
     if (out) FN_TRY(fn_file_reserve(out));
     fn_err err = fn_device_ask(client, "backup.create", &request, &answer);
     if (err && out) unlink(out);
-    FN_TRY(err);
+    FN_TRY(fn_device_login_hint(err, &tokens));
     FN_TRY(fn_heap_format(&tail, ".%s", fn_call_text(call, "name")));
     FN_TRY(answers ? fn_answers_tokens(answers, answer, report)
                    : fn_shares_keep(client, answer, &tokens, "", fn_call_text(call, "shares"), tail, report));

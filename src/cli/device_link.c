@@ -245,6 +245,19 @@ fn_err fn_json_pair_base64(struct fn_buf *b, const char *key, struct fn_bytes by
 
 /* ---- administrators' files ---- */
 
+/* Nothing proves a name before its file is opened, and it goes to the terminal. */
+static fn_err name_check(struct fn_bytes name)
+{
+    size_t bad;
+    if (!name.n || !fn_utf8_valid(name, &bad)) return FN_FAIL(FN_E_FORMAT, "name");
+    for (size_t i = 0; i < name.n; i++) {
+        bool c1 = name.p[i] == 0xc2 && i + 1 < name.n && name.p[i + 1] < 0xa0;
+        if (name.p[i] < 0x20 || name.p[i] == 0x7f || c1)
+            return FN_FAIL(FN_E_FORMAT, "control character in the name");
+    }
+    return FN_OK;
+}
+
 /* The head, in clear: 'FNAT', version, method, iterations, salt, nonce, role, two public keys, name. */
 static fn_err read_head(struct fn_cur *c, uint8_t *role, char name[FN_CLI_NAME + 1])
 {
@@ -255,6 +268,7 @@ static fn_err read_head(struct fn_cur *c, uint8_t *role, char name[FN_CLI_NAME +
     FN_TRY(fn_cur_u8(c, role));
     FN_TRY(fn_cur_take(c, 128, &skip));
     FN_TRY(fn_cur_var(c, FN_CLI_NAME, &text));
+    FN_TRY(name_check(text));
     memcpy(name, text.p, text.n);
     name[text.n] = 0;
     return FN_OK;
@@ -399,7 +413,15 @@ fn_err fn_device_login(struct fn_client *client, struct fn_cli_tokens *tokens, c
     FN_TRY(fn_json_pair(&request, "name", tokens->list[who].name));
     FN_TRY(fn_cli_token_json(&request, &tokens->list[who]));
     FN_TRY(fn_buf_u8(&request, '}'));
-    return fn_device_ask(client, "login", &request, &answer);
+    fn_err err = fn_device_ask(client, "login", &request, &answer);
+    return err ? FN_WRAP(err, FN_SAY("%s 未能登录", "login of %s"), tokens->list[who].name) : FN_OK;
+}
+
+fn_err fn_device_login_hint(fn_err err, const struct fn_cli_tokens *tokens)
+{
+    if (err != FN_E_DEVICE_LOGIN || tokens->present) return err;
+    return FN_WRAP(
+        err, FN_SAY("请用 --token FILE 给出管理员凭证文件", "name an administrator's file: --token FILE"));
 }
 
 struct fn_cli_token *fn_cli_token_of(struct fn_cli_tokens *tokens, const char *name)

@@ -183,7 +183,7 @@ static fn_err run_retire(const struct fn_call *call)
     FN_TRY(fn_cli_tokens_read(&tokens, call, "token"));
     FN_TRY(fn_device_open(&client, call));
     FN_TRY(fn_device_login(client, &tokens, call));
-    FN_TRY(fn_device_ask(client, "kek.retire", &request, &answer));
+    FN_TRY(fn_device_login_hint(fn_device_ask(client, "kek.retire", &request, &answer), &tokens));
     return fn_device_show_json(call, answer);
 }
 

@@ -6,6 +6,9 @@
 #include "device/server.h"
 #include <string.h>
 
+/* Changes that wait for the disk, of all clients: more are refused until it keeps up. */
+#define ACTS_MOST 4096u
+
 struct fn_remembered {
     struct fn_remembered *next;
     struct fn_record_name name;
@@ -59,6 +62,7 @@ static void changes_drop(struct fn_pending *p)
 void fn_pending_free(struct fn_pending *p)
 {
     if (!p) return;
+    if (p->counted) atomic_fetch_sub(&p->device->acts, 1);
     claims_drop(p);
     changes_drop(p);
     free(p->changes);
@@ -183,7 +187,11 @@ fn_err fn_change_begin(struct fn_item *item, struct fn_pending **out)
     struct fn_pending *p;
     struct fn_record_name name;
     *out = NULL;
-    FN_TRY(fn_pending_new(fn_work_device(rq->work), &p));
+    struct fn_device *d = fn_work_device(rq->work);
+    if (atomic_load(&d->acts) >= ACTS_MOST) return FN_FAIL(FN_E_DEVICE_BUSY, "%u changes wait for the disk", ACTS_MOST);
+    FN_TRY(fn_pending_new(d, &p));
+    atomic_fetch_add(&d->acts, 1);
+    p->counted = true;
     p->who = rq->who;
     p->work = rq->work;
     p->operation = rq->number;

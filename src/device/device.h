@@ -129,7 +129,8 @@ struct fn_device {
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
-    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify;
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify,
+        secure_heap_locked;
     int64_t started_ms, open_ms;
     struct fn_share_pool *shares; /* brought for unlocking so far */
     uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
@@ -158,6 +159,7 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
+    atomic_uint acts; /* changes under way */
     atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
@@ -273,6 +275,12 @@ void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenan
                     struct fn_bytes text);
 
 /* The public-key algorithms of libcrypto (pk.c). */
+/* Before anything else asks libcrypto for memory: private numbers lie in its own heap of this size (a power of two),
+ * locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere is wiped.
+ * 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
+ * docs/architecture.md 8. */
+#define FN_PK_HEAP ((size_t)16 << 20)
+fn_err fn_pk_heap(size_t size, bool *locked);
 fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret);
 fn_err fn_pk_load_secret(struct fn_key *key, struct fn_bytes secret);
 fn_err fn_pk_load_public(struct fn_key *key, struct fn_bytes public_key);
@@ -341,7 +349,7 @@ struct fn_pending {
     unsigned claims_count;
     struct fn_change *changes; /* heap */
     size_t changes_room, changes_count;
-    bool remember;
+    bool remember, counted;
     struct fn_buf answer; /* heap: the item after its status */
     fn_err status, final; /* of the commit; what to answer when it succeeded */
     char detail[FN_ERR_DETAIL];
@@ -397,9 +405,9 @@ fn_err fn_key_act_destroy(struct fn_device *d, const struct fn_rng *rng, const s
                           uint32_t version, const char *tenant, const char *owner, struct fn_pending *p);
 fn_err fn_key_statement(struct fn_device *d, const struct fn_rng *rng, const struct fn_uuid *uuid,
                         uint32_t version, struct fn_buf *statement, uint8_t signature[64]);
-/* JSON array of the keys that `who` may use (NULL: all). */
-fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const uint8_t after[16],
-                    uint32_t limit, struct fn_buf *out);
+/* JSON array of the keys that `who` may use (NULL: all), of one tenant (NULL: every). */
+fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const char *tenant,
+                    const uint8_t after[16], uint32_t limit, struct fn_buf *out);
 fn_err fn_key_json(struct fn_device *d, const struct fn_key_head *head, struct fn_buf *out);
 void fn_password_verifier(struct fn_bytes password, const uint8_t salt[16], uint32_t iterations,
                           uint8_t out[32]);

@@ -17,7 +17,7 @@ struct fn_dlog {
     uint64_t seq, size, settled;
     uint8_t mac[32];
     int64_t second;
-    unsigned refusals, suppressed;
+    unsigned refusals, suppressed, lost;
     struct fn_clock_watch watch;
 };
 
@@ -55,8 +55,9 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     memcpy(p + FRAME_HEAD + body.n, mac, 32);
     fn_err err = d->files->write(d->files, l->handle, p, FRAME_HEAD + body.n + 32);
     if (err != FN_OK) {
-        /* What the file holds is unknown; the next start cuts a torn frame off. */
-        l->broken = true;
+        /* A full disk leaves part of a frame at most: cut it off, count the record, go on when there is room. */
+        l->lost++;
+        l->broken = d->files->truncate(d->files, l->handle, l->size) != FN_OK;
         return err;
     }
     memcpy(l->mac, mac, 32);
@@ -124,6 +125,19 @@ void fn_dlog_settle(struct fn_device *d)
     unsigned suppressed = l->suppressed;
     int64_t step = fn_clock_watch_look(&l->watch);
     l->suppressed = 0;
+    pthread_mutex_unlock(&l->mutex);
+    pthread_mutex_lock(&l->mutex);
+    unsigned lost = l->lost;
+    if (lost) {
+        struct fn_buf body FN_SCOPED_BUF = fn_buf_heap();
+        fn_format(more, sizeof more, "\"count\":%u", lost);
+        if (body_make(NULL, "log.lost", NULL, FN_E_DISK_FULL, fn_device_generation(d), more, &body) == FN_OK &&
+            append(d, fn_buf_view(&body)) == FN_OK)
+            l->lost = 0;
+        else
+            l->lost = lost;
+        fn_err_clear();
+    }
     pthread_mutex_unlock(&l->mutex);
     if (suppressed) {
         fn_format(more, sizeof more, "\"count\":%u", suppressed);

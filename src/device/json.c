@@ -318,48 +318,6 @@ fn_err fn_djson_member_bool(const struct fn_djson_doc *doc, int object, const ch
     return FN_OK;
 }
 
-fn_err fn_djson_put_text(struct fn_buf *out, struct fn_bytes text_)
-{
-    FN_TRY(fn_buf_u8(out, '"'));
-    size_t plain = 0;
-    for (size_t i = 0; i <= text_.n; i++) {
-        if (i < text_.n && text_.p[i] >= 0x20 && text_.p[i] != '"' && text_.p[i] != '\\') continue;
-        FN_TRY(fn_buf_add(out, text_.p + plain, i - plain));
-        plain = i + 1;
-        if (i == text_.n) break;
-        if (text_.p[i] == '"' || text_.p[i] == '\\')
-            FN_TRY(fn_buf_format(out, "\\%c", text_.p[i]));
-        else
-            FN_TRY(fn_buf_format(out, "\\u00%02x", text_.p[i]));
-    }
-    return fn_buf_u8(out, '"');
-}
-
-fn_err fn_djson_put_name(struct fn_buf *out, const char *name)
-{
-    if (out->n && out->p[out->n - 1] != '{' && out->p[out->n - 1] != '[') FN_TRY(fn_buf_u8(out, ','));
-    FN_TRY(fn_djson_put_string(out, name));
-    return fn_buf_u8(out, ':');
-}
-
-fn_err fn_djson_put_member(struct fn_buf *out, const char *name, const char *text_)
-{
-    FN_TRY(fn_djson_put_name(out, name));
-    return fn_djson_put_string(out, text_);
-}
-
-fn_err fn_djson_put_number(struct fn_buf *out, const char *name, int64_t value_)
-{
-    FN_TRY(fn_djson_put_name(out, name));
-    return fn_buf_format(out, "%lld", (long long)value_);
-}
-
-fn_err fn_djson_put_bool(struct fn_buf *out, const char *name, bool value_)
-{
-    FN_TRY(fn_djson_put_name(out, name));
-    return fn_buf_text(out, value_ ? "true" : "false");
-}
-
 fn_err fn_djson_put_hex(struct fn_buf *out, const char *name, const void *p, size_t n)
 {
     uint8_t *where;

@@ -1,9 +1,9 @@
 /* JSON of the management socket: a small strict reader (RFC 8259, UTF-8, no duplicate names, bounded) and
- * helpers that write. */
+ * the hexadecimal member that base/sys/json.h does not have. */
 #ifndef FN_DEVICE_JSON_H
 #define FN_DEVICE_JSON_H
 
-#include "base/core/bytes.h"
+#include "base/sys/json.h"
 
 #define FN_DJSON_NODES 512u
 #define FN_DJSON_DEPTH 8u
@@ -51,17 +51,27 @@ fn_err fn_djson_member_number(const struct fn_djson_doc *doc, int object, const 
 fn_err fn_djson_member_bool(const struct fn_djson_doc *doc, int object, const char *name, bool fallback,
                             bool *value);
 
-/* "…" with what must be escaped escaped. */
-fn_err fn_djson_put_text(struct fn_buf *out, struct fn_bytes text);
-static inline fn_err fn_djson_put_string(struct fn_buf *out, const char *text)
+/* Writing is base/sys/json.h's. */
+static inline fn_err fn_djson_put_text(struct fn_buf *out, struct fn_bytes text)
 {
-    return fn_djson_put_text(out, fn_bytes(text, __builtin_strlen(text)));
+    return fn_json_text(out, (const char *)text.p, text.n);
 }
-/* "name": with a comma before it unless it follows { or [. */
-fn_err fn_djson_put_name(struct fn_buf *out, const char *name);
-fn_err fn_djson_put_member(struct fn_buf *out, const char *name, const char *text);
-fn_err fn_djson_put_number(struct fn_buf *out, const char *name, int64_t value);
-fn_err fn_djson_put_bool(struct fn_buf *out, const char *name, bool value);
+static inline fn_err fn_djson_put_name(struct fn_buf *out, const char *name)
+{
+    return fn_json_key(out, name);
+}
+static inline fn_err fn_djson_put_member(struct fn_buf *out, const char *name, const char *text)
+{
+    return fn_json_pair(out, name, text);
+}
+static inline fn_err fn_djson_put_number(struct fn_buf *out, const char *name, int64_t value)
+{
+    return fn_json_pair_number(out, name, value);
+}
+static inline fn_err fn_djson_put_bool(struct fn_buf *out, const char *name, bool value)
+{
+    return fn_json_pair_bool(out, name, value);
+}
 fn_err fn_djson_put_hex(struct fn_buf *out, const char *name, const void *p, size_t n);
 
 #endif

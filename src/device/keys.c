@@ -195,15 +195,17 @@ static fn_err uses_of(struct fn_device *d, struct fn_key *key)
 static fn_err reserve(struct fn_device *d, struct fn_uses *u)
 {
     uint64_t taken = atomic_load(&u->taken);
-    if (taken + FN_USES_STEP > FN_USES_MOST)
+    uint64_t step = taken < FN_USES_MOST ? FN_USES_MOST - taken : 0;
+    if (step > FN_USES_STEP) step = FN_USES_STEP;
+    if (!step)
         return FN_FAIL(FN_E_KEY_EXHAUSTED, "%llu uses", (unsigned long long)taken);
     uint8_t value[8] = {0};
     struct fn_change change = {.value = fn_bytes(value, 8)};
-    fn_put_be64(value, taken + FN_USES_STEP);
+    fn_put_be64(value, taken + step);
     fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
     FN_TRY(fn_device_store_commit(d->store, &change, 1));
-    atomic_store(&u->taken, taken + FN_USES_STEP);
-    atomic_fetch_add(&u->left, (int64_t)FN_USES_STEP);
+    atomic_store(&u->taken, taken + step);
+    atomic_fetch_add(&u->left, (int64_t)step);
     return FN_OK;
 }
 

@@ -380,7 +380,7 @@ void fn_life_close(struct fn_device *d)
 void fn_life_exception(struct fn_device *d, const char *why)
 {
     atomic_store(&d->state, FN_DEVICE_EXCEPTION);
-    fn_format(d->test.detail, sizeof d->test.detail, "%s", why);
+    if (why != d->test.detail) fn_format(d->test.detail, sizeof d->test.detail, "%s", why);
     fn_dlog_event(d, NULL, "device.exception", d->serial, FN_E_DEVICE_EXCEPTION, NULL);
     fn_dlog_settle(d);
 }

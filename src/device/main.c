@@ -151,6 +151,13 @@ static void limits(struct fn_device *d)
                                                       : (unsigned)files.rlim_cur - 64;
 }
 
+static fn_err secure_heap(struct fn_device *d)
+{
+    struct rlimit locked = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    if (geteuid() == 0) setrlimit(RLIMIT_MEMLOCK, &locked); /* kept when the uid changes */
+    return fn_pk_heap(FN_PK_HEAP, &d->secure_heap_locked);
+}
+
 static fn_err prepare(struct fn_device *d)
 {
     uint8_t random[16];
@@ -166,6 +173,7 @@ static fn_err prepare(struct fn_device *d)
         d->options.threads = cores > 0 && cores <= 256 ? (unsigned)cores : 1;
     }
     limits(d);
+    FN_TRY(secure_heap(d));
     /* Nothing of libcrypto's configuration is read later, when files cannot be opened any more. */
     OPENSSL_init_crypto(
         OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL);
@@ -176,7 +184,12 @@ static fn_err open_life(struct fn_device *d)
 {
     FN_TRY(fn_self_test_power_on(d));
     FN_TRY(fn_life_open(d));
-    if (d->options.full_self_test && d->store) return fn_self_test_all(d);
+    if (d->options.full_self_test && d->store) {
+        fn_err err = fn_self_test_all(d);
+        if (err == FN_OK) return FN_OK;
+        report(err);
+        fn_life_exception(d, d->test.detail[0] ? d->test.detail : "full self-test");
+    }
     return FN_OK;
 }
 

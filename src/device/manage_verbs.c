@@ -331,14 +331,16 @@ static fn_err uuid_member(struct fn_manage_call *c, const char *name, struct fn_
 static fn_err verb_key_list(struct fn_manage_call *c)
 {
     struct fn_uuid after = {{0}};
+    char tenant[FN_NAME_MOST + 1];
     int64_t limit;
     FN_TRY(need_ready(c->device));
     if (fn_djson_member(M(c), "after") >= 0) FN_TRY(uuid_member(c, "after", &after));
     FN_TRY(fn_djson_member_number(M(c), "limit", 100, 1, 1000, &limit));
+    FN_TRY(fn_djson_member_text(M(c), "tenant", "", tenant, sizeof tenant));
     FN_TRY(open_object(c));
     FN_TRY(fn_djson_put_name(c->out, "keys"));
     struct fn_buf list FN_SCOPED_BUF = fn_buf_heap();
-    FN_TRY(fn_keys_list(c->device, NULL, after.b, (uint32_t)limit, &list));
+    FN_TRY(fn_keys_list(c->device, NULL, tenant[0] ? tenant : NULL, after.b, (uint32_t)limit, &list));
     FN_TRY(fn_buf_add(c->out, list.p, list.n));
     return close_object(c);
 }

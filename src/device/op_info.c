@@ -5,6 +5,7 @@
 #include "device/json.h"
 #include "device/manage.h"
 #include "device/sgd.h"
+#include <openssl/crypto.h>
 #include <string.h>
 
 const char *fn_state_name(int state)
@@ -136,6 +137,8 @@ static fn_err status_process(struct fn_device *d, struct fn_buf *out)
     FN_TRY(fn_djson_put_number(out, "refusals", (int64_t)atomic_load(&d->refusals)));
     FN_TRY(fn_djson_put_number(out, "locked_bytes", (int64_t)figures.locked_bytes));
     FN_TRY(fn_djson_put_number(out, "unlocked_bytes", (int64_t)figures.unlocked_bytes));
+    FN_TRY(fn_djson_put_bool(out, "secure_heap_locked", d->secure_heap_locked));
+    FN_TRY(fn_djson_put_number(out, "secure_heap_used", (int64_t)CRYPTO_secure_used()));
     FN_TRY(fn_djson_put_bool(out, "seccomp", d->confined_seccomp));
     return fn_djson_put_bool(out, "landlock", d->confined_landlock);
 }

@@ -197,6 +197,7 @@ void fn_run_KEY_PUBLIC(struct fn_work *w, struct fn_item **items, size_t n)
 struct listing {
     struct fn_device *device;
     const struct fn_identity *who; /* NULL: all (management) */
+    const char *tenant;            /* NULL: of every tenant that `who` sees */
     struct fn_buf *out;
     uint32_t left;
 };
@@ -210,17 +211,18 @@ static fn_err list_one(void *context, const struct fn_record_name *name)
     memcpy(uuid.b, name->b, 16);
     FN_TRY(fn_key_head_read(l->device, &uuid, &head));
     if (l->who && !fn_key_head_admits(&head, l->who)) return FN_OK;
+    if (l->tenant && strcmp(head.tenant, l->tenant) != 0) return FN_OK;
     if (l->out->p[l->out->n - 1] != '[') FN_TRY(fn_buf_u8(l->out, ','));
     FN_TRY(fn_key_json(l->device, &head, l->out));
     l->left--;
     return FN_OK;
 }
 
-fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const uint8_t after[16],
-                    uint32_t limit, struct fn_buf *out)
+fn_err fn_keys_list(struct fn_device *d, const struct fn_identity *who, const char *tenant,
+                    const uint8_t after[16], uint32_t limit, struct fn_buf *out)
 {
     static const uint8_t zero[16];
-    struct listing l = {d, who, out, limit < 1000 ? limit : 1000};
+    struct listing l = {d, who, tenant, out, limit < 1000 ? limit : 1000};
     struct fn_record_name name = {.kind = FN_RECORD_KEY_HEAD, .n = 16};
     memcpy(name.b, after, 16);
     FN_TRY(fn_buf_text(out, "["));
@@ -234,7 +236,7 @@ void fn_run_KEY_LIST(struct fn_work *w, struct fn_item **items, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct fn_buf json = fn_buf_arena();
-        fn_err err = fn_keys_list(fn_work_device(w), items[i]->request->who, items[i]->f[0].b.p,
+        fn_err err = fn_keys_list(fn_work_device(w), items[i]->request->who, NULL, items[i]->f[0].b.p,
                                   (uint32_t)items[i]->f[1].n, &json);
         if (err == FN_OK) err = fn_buf_var(&items[i]->out, json.p, json.n);
         fn_item_fail(items[i], err);

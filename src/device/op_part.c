@@ -210,13 +210,14 @@ static fn_err update(struct fn_multi *p, struct fn_bytes in, struct fn_buf *out)
     return FN_OK;
 }
 
-static fn_err part_update(struct fn_item *item)
+static fn_err part_update(struct fn_device *d, struct fn_item *item)
 {
     uint64_t kind = item->f[0].n;
     struct fn_session *s = item->request->session;
     struct fn_buf out = fn_buf_arena();
     if (kind >= FN_PART_KINDS || !s->parts[kind]) return FN_FAIL(FN_E_DEVICE_STEP, "nothing was started");
-    fn_err err = update(s->parts[kind], item->f[1].b, &out);
+    fn_err err = fn_key_not_destroyed(d, s->parts[kind]->key);
+    if (err == FN_OK) err = update(s->parts[kind], item->f[1].b, &out);
     if (err != FN_OK) {
         fn_multi_free(s->parts[kind]);
         s->parts[kind] = NULL;
@@ -227,8 +228,7 @@ static fn_err part_update(struct fn_item *item)
 
 void fn_run_PART_UPDATE(struct fn_work *w, struct fn_item **items, size_t n)
 {
-    (void)w;
-    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_update(items[i]));
+    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_update(fn_work_device(w), items[i]));
 }
 
 /* The last partial block of CCM; the tag. */
@@ -283,13 +283,14 @@ static fn_err finish(struct fn_multi *p, struct fn_buf *out, struct fn_buf *tag)
     return FN_OK;
 }
 
-static fn_err part_finish(struct fn_item *item)
+static fn_err part_finish(struct fn_device *d, struct fn_item *item)
 {
     uint64_t kind = item->f[0].n;
     struct fn_session *s = item->request->session;
     struct fn_buf out = fn_buf_arena(), tag = fn_buf_arena();
     if (kind >= FN_PART_KINDS || !s->parts[kind]) return FN_FAIL(FN_E_DEVICE_STEP, "nothing was started");
-    fn_err err = finish(s->parts[kind], &out, &tag);
+    fn_err err = fn_key_not_destroyed(d, s->parts[kind]->key);
+    if (err == FN_OK) err = finish(s->parts[kind], &out, &tag);
     fn_multi_free(s->parts[kind]);
     s->parts[kind] = NULL;
     FN_TRY(err);
@@ -299,6 +300,5 @@ static fn_err part_finish(struct fn_item *item)
 
 void fn_run_PART_FINISH(struct fn_work *w, struct fn_item **items, size_t n)
 {
-    (void)w;
-    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_finish(items[i]));
+    for (size_t i = 0; i < n; i++) fn_item_fail(items[i], part_finish(fn_work_device(w), items[i]));
 }

@@ -326,6 +326,7 @@ static fn_err agree_finish(struct fn_work *w, struct fn_item *item)
     uint8_t z[32];
     if (!link) return FN_FAIL(FN_E_KEY_HANDLE, "not an agreement of this session");
     a = *link;
+    FN_TRY(fn_key_not_destroyed(fn_work_device(w), a->key));
     FN_TRY(public_in(item->f[2].b, &peer));
     FN_TRY(public_in(item->f[3].b, &ephemeral));
     FN_TRY(fn_sm2_z(z, &peer, item->f[1].b));

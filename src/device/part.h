@@ -13,6 +13,8 @@ bool fn_agreement_drop(struct fn_session *s, uint64_t handle);
  * refused. */
 fn_err fn_sealed_make(struct fn_device *d, const struct fn_rng *rng, const struct fn_key *key,
                       const struct fn_key *kek, struct fn_buf *out);
+/* For what holds a key over several requests: FN_E_KEY_DESTROYED once its destruction is durable. */
+fn_err fn_key_not_destroyed(struct fn_device *d, const struct fn_key *key);
 fn_err fn_sealed_open(struct fn_device *d, const struct fn_identity *who, struct fn_bytes blob,
                       struct fn_key **key);
 

@@ -2,7 +2,9 @@
  * long. */
 #include "base/sys/heap.h"
 #include "device/device.h"
+#include <malloc.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -10,6 +12,39 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <string.h>
+
+static void *take(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return n ? malloc(n) : NULL;
+}
+
+static void give(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (p) fn_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+/* Never in place: what the old piece held would stay where realloc moved it from. */
+static void *grow(void *old, size_t n, const char *file, int line)
+{
+    size_t had = old ? malloc_usable_size(old) : 0;
+    void *p = take(n, file, line);
+    if (p && had) memcpy(p, old, had < n ? had : n);
+    if (p || !n) give(old, file, line);
+    return p;
+}
+
+fn_err fn_pk_heap(size_t size, bool *locked)
+{
+    if (!CRYPTO_set_mem_functions(take, grow, give)) return FN_FAIL(FN_E_INTERNAL, "libcrypto is in use already");
+    int made = CRYPTO_secure_malloc_init(size, 64);
+    *locked = made == 1;
+    return made ? FN_OK : FN_FAIL(FN_E_NO_MEMORY, "%zu bytes for private keys", size);
+}
 
 static fn_err pk_fail(const struct fn_key *key, const char *what)
 {

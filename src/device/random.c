@@ -1,5 +1,10 @@
 /* The device's random bytes: one health-tested entropy, and for each thread a generator of GM/T 0105 of its
- * own. */
+ * own.
+ *
+ * A virtual machine put back to a snapshot is noticed by its clock alone (base/sys/random.h). The kernel has
+ * no file with the machine's generation: its vmgenid driver (looked at in 6.18) reseeds the kernel's generator
+ * and sends a device event over netlink, which this process, without sockets of its own, cannot hear. What may
+ * then repeat is said in docs/architecture.md 8. */
 #include "device/device.h"
 
 #include "base/sys/heap.h"

@@ -32,12 +32,13 @@ fn_err fn_sealed_make(struct fn_device *d, const struct fn_rng *rng, const struc
     return FN_OK;
 }
 
-static fn_err not_destroyed(struct fn_device *d, const struct fn_key *key)
+fn_err fn_key_not_destroyed(struct fn_device *d, const struct fn_key *key)
 {
     struct fn_record_name name;
+    if (key->external || key->volatile_key) return FN_OK;
     for (int all = 0; all < 2; all++) {
         fn_name_version(&name, FN_RECORD_DESTROYED, &key->uuid, all ? 0 : key->version);
-        if (fn_device_store_has(d->store, &name)) return FN_FAIL(FN_E_KEY_DESTROYED, "sealed key");
+        if (fn_device_store_has(d->store, &name)) return FN_FAIL(FN_E_KEY_DESTROYED, "version %u", key->version);
     }
     return FN_OK;
 }
@@ -79,7 +80,7 @@ fn_err fn_sealed_open(struct fn_device *d, const struct fn_identity *who, struct
     if (err == FN_OK) err = open_with(d, kek, blob, key);
     fn_key_release(kek);
     FN_TRY(err);
-    err = not_destroyed(d, *key);
+    err = fn_key_not_destroyed(d, *key);
     if (err != FN_OK) {
         fn_key_release(*key);
         *key = NULL;

@@ -215,6 +215,36 @@ static void device_restarts_between_calls(void **state)
     fengni_data_close(data);
 }
 
+/* Requests of several hundred kilobytes, many of them under way: more than socket buffers and the device's
+ * turns hold. */
+static void much_at_once(void **state)
+{
+    enum { WIDE = 8, MANY = 10000 };
+    static struct fengni_column wide[WIDE];
+    static char names[WIDE][8];
+    struct fengni_cell *many = calloc(MANY * WIDE, sizeof *many);
+    struct fengni_data *data;
+    struct fengni_table *table;
+    struct fengni_verdict v;
+    (void)state;
+    assert_non_null(many);
+    for (size_t i = 0; i < WIDE; i++) {
+        snprintf(names[i], sizeof names[i], "c%zu", i);
+        wide[i] = (struct fengni_column){names[i], FENGNI_COLUMN_PROTECTED};
+    }
+    for (size_t i = 0; i < MANY * WIDE; i++)
+        many[i] = (struct fengni_cell){"0123456789abcdefghijklmnopqrstuvwxyz0123", 40};
+    struct fengni_table_options o = {.columns = wide, .column_count = WIDE};
+    assert_int_equal(fengni_data_open(&data, database, socket_path), 0);
+    assert_int_equal(fengni_table_open(data, "wide", &o, &table), 0);
+    assert_int_equal(fengni_table_insert(table, MANY, many, NULL, NULL), 0);
+    assert_int_equal(fengni_table_verify(table, NULL, NULL, &v), 0);
+    assert_int_equal(v.rows, MANY);
+    assert_int_equal(fengni_table_close(table), 0);
+    fengni_data_close(data);
+    free(many);
+}
+
 static void sealed_file_is_loaded(void **state)
 {
     struct fengni_data *data;
@@ -246,8 +276,8 @@ static void no_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(whole_life),
-                                       cmocka_unit_test(device_restarts_between_calls),
-                                       cmocka_unit_test(sealed_file_is_loaded), cmocka_unit_test(no_device)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_life), cmocka_unit_test(device_restarts_between_calls),
+        cmocka_unit_test(much_at_once), cmocka_unit_test(sealed_file_is_loaded), cmocka_unit_test(no_device)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -150,7 +150,28 @@ def stops(d):
             assert again.raw("KEY_INFO", by_uuid(key))["items"][:4] == u32(E["KEY_DESTROYED"])
 
 
+def destroyed_while_held(d):
+    """What holds a key over several requests ends with the key."""
+    c, other = d.client(), d.client()
+    key, _, _ = c.key_new()
+    c.call("PART_START", u8(1) + by_uuid(key) + u32(CTR) + var(bytes(16)) + var(b"") + u64(0) + var(b""))
+    c.call("PART_UPDATE", u8(1) + var(bytes(32)), "v")
+    mac, _, _ = c.key_new(MAC_CLASS, HMAC, MAC_USE)
+    c.call("PART_START", u8(3) + by_uuid(mac) + u32(SM3_HMAC) + var(b"") + var(b"") + u64(0) + var(b""))
+    d.manage("key.create_index", index=70)
+    pair = [k for k in d.manage("key.list", limit=1000)["keys"] if k.get("index") == 70 and k["half"] == 1][0]["uuid"]
+    own, ephemeral, agreement = c.call("AGREE_START", by_index(70, 1) + u32(128) + var("a"), "vvQ")
+    other.call("KEY_DESTROY", key + u32(0), "vv")
+    other.call("KEY_DESTROY", mac + u32(1), "vv")
+    d.manage("key.destroy", uuid=pair)
+    refused("KEY_DESTROYED", c.call, "PART_UPDATE", u8(1) + var(bytes(32)), "v")
+    refused("KEY_DESTROYED", c.call, "PART_FINISH", u8(3), "vv")
+    refused("DEVICE_STEP", c.call, "PART_UPDATE", u8(1) + var(bytes(32)), "v")
+    refused("KEY_DESTROYED", c.call, "AGREE_FINISH", u64(agreement) + var("b") + var(own) + var(ephemeral), "Q")
+
+
 with Device() as device:
-    for part in (turns, closed_behind_a_change, deferred, strangers, renamed, stops):
+    for part in (turns, closed_behind_a_change, deferred, strangers, renamed, stops,
+                 destroyed_while_held):
         part(device)
         print(part.__name__)

@@ -204,6 +204,8 @@ def test_tenant():
         h = c.call("SESSION_KEY_KEK_IN", by_index(1, 2) + u32(ECB) + var(wrapped), "Q")
         assert c.call("ENCRYPT", by_uuid(uuid) + u32(ECB) + var(b"") + var(key), "vv") == c.call("ENCRYPT", by_handle(h) + u32(ECB) + var(b"") + var(key), "vv")
         refused("KEY_POLICY", c.call, "KEY_IMPORT_WRAPPED", u16(DATA_ENC) + u16(SM4) + u32(ENC_USE) + var("") + by_index(1, 2) + u32(ECB) + var(wrapped), "UW")
+        assert any(k["label"] == "imported" for k in d.manage("key.list", tenant="lab")["keys"])
+        assert {k["tenant"] for k in d.manage("key.list")["keys"]} == {"", "lab"} and d.manage("key.list", tenant="none")["keys"] == []
         refused("STATE", d.manage, "client.add", uid=4711, tenant="lab", application="x", test=False)
     print("ok test tenant", flush=True)
 
