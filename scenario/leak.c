@@ -2,6 +2,7 @@
 #include "job.h"
 #include "scenario.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,20 @@ static void leave_clear_columns_out(struct job *j)
     }
 }
 
+/* Words of the configuration, and of the schema of the table while it is empty, may be values, too. What logs
+ * and earlier runs hold is no such excuse. */
+static int leave_words_out(struct job *j)
+{
+    static const char *const places[] = {"fengni.yaml", "conf.d"};
+    char path[4300];
+    if (search_leave_out_path(j->search, j->directory, &j->clear_before)) return -1;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", j->instance, places[i]);
+        if (search_leave_out_path(j->search, path, &j->clear_before) && errno != ENOENT) return -1;
+    }
+    return 0;
+}
+
 int leak_prepare(struct job *j)
 {
     struct stat st;
@@ -40,12 +55,7 @@ int leak_prepare(struct job *j)
     if (search_add(s, control_value) || search_prepare(s)) return job_failed("内存不足", "out of memory");
     if (j->in && stat(j->in, &st) == 0) search_skip(s, st.st_dev, st.st_ino);
     leave_clear_columns_out(j);
-    /* Words of the configuration and of logs, and of the schema of the empty table, may be values, too. What
-     * earlier runs stored is no such excuse. */
-    char data[4200];
-    snprintf(data, sizeof data, "%s/data", j->instance);
-    if (search_leave_out_path(s, j->instance, data, &j->clear_before) ||
-        search_leave_out_path(s, j->directory, NULL, &j->clear_before))
+    if (leave_words_out(j))
         return job_failed("不能读取实例中的某个文件", "cannot read a file of the instance");
     if (search_path(s, j->instance, &j->before))
         return job_failed("不能读取实例中的某个文件", "cannot read a file of the instance");
@@ -93,8 +103,7 @@ int leak_search(struct job *j)
     after->decoy_hits -= after->decoy_hits < before->decoy_hits ? after->decoy_hits : before->decoy_hits;
     double expected = (double)after->decoy_hits / 4;
     if ((double)after->short_hits > 2 * expected + 10) j->clear_values_found += after->short_hits;
-    /* More than a few words mean that the instance held clear rows before, to whose like the search is blind
-     * now. */
+    /* More than a few words are no words. */
     uint64_t few = 20 + j->values_searched / 100;
     if (j->clear_before > few) j->clear_values_found += j->clear_before;
     return err ? job_failed("不能读取实例中的某个文件", "cannot read a file of the instance") : 0;

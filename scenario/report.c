@@ -88,11 +88,9 @@ static void text_search(const struct job *j, bool zh)
                   : "      %llu more values stand in columns that were left clear: %s\n",
                (unsigned long long)j->clear_by_choice, j->clear_columns);
     if (j->clear_before)
-        printf(
-            zh ? "      另有 %llu 个值在写入之前就出现在实例的文件中(如配置、日志用词)\n"
-               : "      %llu more values stood in files of the instance before anything was written (words of "
-                 "the configuration, of logs)\n",
-            (unsigned long long)j->clear_before);
+        printf(zh ? "      另有 %llu 个值是配置文件或表结构中的用词\n"
+                  : "      %llu more values are words of the configuration or of the schema\n",
+               (unsigned long long)j->clear_before);
     if (j->searched.short_hits || j->searched.decoy_hits)
         printf(zh ? "      短值命中 %llu,诱饵命中 %llu(四比一)\n"
                   : "      short values hit %llu times, decoys %llu times (four to one)\n",

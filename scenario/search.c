@@ -435,32 +435,24 @@ int search_path(struct search *s, const char *path, struct search_result *r)
     return walk(s, path, search_file, r);
 }
 
-struct leaving {
-    const char *except;
-    uint64_t *count;
-};
-
-void search_again(struct search *s)
-{
-    memset(s->found, 0, (s->values + 1) * sizeof *s->found);
-}
-
 static int leave_file_out(struct search *s, const char *path, void *context)
 {
-    const struct leaving *l = context;
-    size_t except = l->except ? strlen(l->except) : 0;
     uint8_t *p;
     size_t n;
-    if (except && strncmp(path, l->except, except) == 0 && path[except] == '/') return 0;
     if (load(s, path, &p, &n)) return -1;
-    if (p) scan(s, p, n, leave_out, l->count);
+    if (p) scan(s, p, n, leave_out, context);
     free(p);
     return 0;
 }
 
-int search_leave_out_path(struct search *s, const char *path, const char *except, uint64_t *count)
+int search_leave_out_path(struct search *s, const char *path, uint64_t *count)
 {
-    return walk(s, path, leave_file_out, &(struct leaving){except, count});
+    return walk(s, path, leave_file_out, count);
+}
+
+void search_again(struct search *s)
+{
+    memset(s->found, 0, (s->values + 1) * sizeof *s->found);
 }
 
 void search_skip(struct search *s, uint64_t device, uint64_t inode)

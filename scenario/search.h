@@ -23,9 +23,9 @@ int search_prepare(struct search *s);
 /* Text that is stored in clear on purpose (a column the user left clear): values that stand in it are no
  * longer looked for. Returns how many values that took out. */
 uint64_t search_leave_out(struct search *s, const char *text);
-/* The same with every file below path but those below `except` (may be NULL): words that stood there before
- * anything was written. Adds to *count. Returns 0, or -1 with errno. */
-int search_leave_out_path(struct search *s, const char *path, const char *except, uint64_t *count);
+/* The same with every file below path: words that stood there before anything was written. Adds to *count.
+ * Returns 0, or -1 with errno. */
+int search_leave_out_path(struct search *s, const char *path, uint64_t *count);
 
 /* A file that is not looked at: the input itself, should it lie there. */
 void search_skip(struct search *s, uint64_t device, uint64_t inode);

@@ -300,9 +300,18 @@ fn_err fn_manifest_load_checked(struct fn_data_table *t, uint32_t writer, struct
     struct fn_head last;
     FN_TRY(fn_anchor_read(t, writer, &anchor));
     FN_TRY(fn_heads_check(t, writer, &anchor, &last));
-    FN_TRY(fn_manifest_load(t, writer, m));
-    if (m->counter == last.counter) return FN_OK;
-    return FN_FAIL(FN_E_BUSY, "commits of writer %u went on between two looks", writer);
+    return fn_manifest_load_head(t, &last, m);
+}
+
+fn_err fn_manifest_load_head(struct fn_data_table *t, const struct fn_head *head, struct fn_manifest *m)
+{
+    uint8_t digest[32];
+    FN_TRY(fn_manifest_load(t, head->writer, m));
+    fn_head_digest(head, digest);
+    /* The same counter is not enough: what is loaded was not checked, and somebody else's head with segments
+     * to suit may have been put there since. */
+    if (m->counter == head->counter && !memcmp(m->head_digest, digest, 32)) return FN_OK;
+    return FN_FAIL(FN_E_BUSY, "commits of writer %u went on between two looks", head->writer);
 }
 
 fn_err fn_data_table_fresh(struct fn_data_table *t)

@@ -59,7 +59,15 @@ fn_err fn_data_table_select(struct fn_data_table *t, const char *where, struct f
     FN_SCOPED_BUF struct fn_buf sql = fn_buf_heap();
     FN_TRY(fn_buf_text(&sql, "SELECT "));
     for (size_t i = 0; i < t->def.count; i++) {
+        /* A clear column may be of any type: its numbers are read as text. */
+        bool clear = t->def.columns[i].role == FN_COLUMN_CLEAR;
+        if (clear) FN_TRY(fn_buf_text(&sql, "CASE typeof("));
         FN_TRY(fn_sql_name(&sql, t->def.columns[i].name));
+        if (clear) {
+            FN_TRY(fn_buf_text(&sql, ") WHEN 'blob' THEN NULL ELSE CAST("));
+            FN_TRY(fn_sql_name(&sql, t->def.columns[i].name));
+            FN_TRY(fn_buf_text(&sql, " AS TEXT) END"));
+        }
         FN_TRY(fn_buf_text(&sql, ", "));
     }
     FN_TRY(fn_buf_text(&sql, "fn_row, fn_version, fn_mac FROM "));
@@ -212,7 +220,7 @@ static fn_err begin_writing(struct fn_data_table *t)
         err = fn_heads_check(t, t->writer, &anchor, &last);
     }
     FN_TRY(err);
-    FN_TRY(fn_manifest_load(t, t->writer, &t->manifest));
+    FN_TRY(fn_manifest_load_head(t, &last, &t->manifest));
     t->anchored = anchor.counter;
     t->issue = t->manifest.next;
     t->anchored_at_ms = fn_monotonic_ms();

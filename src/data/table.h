@@ -150,6 +150,8 @@ fn_err fn_data_table_select(struct fn_data_table *table, const char *where, stru
 fn_err fn_manifest_load(struct fn_data_table *table, uint32_t writer, struct fn_manifest *m);
 /* The same after the heads were checked against the anchor: fit to be continued. */
 fn_err fn_manifest_load_checked(struct fn_data_table *table, uint32_t writer, struct fn_manifest *m);
+/* Loads it and makes sure that it is the manifest of this head, which was checked before. */
+fn_err fn_manifest_load_head(struct fn_data_table *table, const struct fn_head *head, struct fn_manifest *m);
 /* What the device holds of a writer's manifest; counter 0: nothing. To be read before the database: commits
  * go on while we look, and anchors follow commits. */
 struct fn_anchor {

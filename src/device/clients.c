@@ -82,6 +82,11 @@ static fn_err found_client(void *context, const struct fn_record_name *name)
 
 fn_err fn_clients_open(struct fn_device *d)
 {
+    /* Entries of a store that was opened and given up again; connections may still point at them. */
+    pthread_mutex_lock(&d->clients_mutex);
+    for (struct fn_identity *i = d->clients; i; i = i->next) atomic_store(&i->gone, true);
+    pthread_mutex_unlock(&d->clients_mutex);
+    atomic_fetch_add(&d->clients_version, 1);
     return fn_device_store_each(d->store, FN_RECORD_CLIENT, NULL, found_client, d);
 }
 

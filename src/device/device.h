@@ -129,8 +129,7 @@ struct fn_device {
     atomic_int state; /* enum fn_device_state */
     struct fn_uuid boot;
     char serial[17]; /* 16 digits: date, batch, number (GB/T 33560) */
-    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify,
-        secure_heap_locked;
+    bool unattended, separation_weak, confined_seccomp, confined_landlock, stop_verify, secure_heap_locked;
     int64_t started_ms, open_ms;
     struct fn_share_pool *shares; /* brought for unlocking so far */
     uint8_t *next_root;           /* handed out by reshare.begin; locked memory */
@@ -159,7 +158,8 @@ struct fn_device {
     struct fn_remembered *remembered_first, *remembered_last;
 
     atomic_bool stopping;
-    atomic_uint acts; /* changes under way */
+    atomic_uint acts;           /* changes under way */
+    atomic_bool retries_unkept; /* the last count of wrong passwords did not get into the store */
     atomic_ullong operations, refusals, connections, strangers, sessions;
     unsigned connections_most;
     int service_fd, management_fd;
@@ -275,9 +275,9 @@ void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenan
                     struct fn_bytes text);
 
 /* The public-key algorithms of libcrypto (pk.c). */
-/* Before anything else asks libcrypto for memory: private numbers lie in its own heap of this size (a power of two),
- * locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere is wiped.
- * 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
+/* Before anything else asks libcrypto for memory: private numbers lie in its own heap of this size (a power
+ * of two), locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere
+ * is wiped. 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
  * docs/architecture.md 8. */
 #define FN_PK_HEAP ((size_t)16 << 20)
 fn_err fn_pk_heap(size_t size, bool *locked);
@@ -457,7 +457,8 @@ struct fn_anchor_receipt {
     uint64_t counter;
     uint8_t digest[32], challenge[32], signature[64];
 };
-/* FN_E_SIGNATURE; FN_E_DEVICE_STORE_OLD when the anchor here is absent, behind, or another at the same counter. */
+/* FN_E_SIGNATURE; FN_E_DEVICE_STORE_OLD when the anchor here is absent, behind, or another at the same
+ * counter. */
 fn_err fn_anchor_receipt_check(struct fn_device *d, const struct fn_anchor_receipt *r);
 
 /* ---- self-tests (self_test.c) ---- */

@@ -13,7 +13,7 @@
 struct fn_dlog {
     pthread_mutex_t mutex;
     int handle;
-    bool broken; /* a write failed: acts that must be logged are refused by state */
+    bool broken; /* a write failed: the file may be longer than `size` */
     uint64_t seq, size, settled;
     uint8_t mac[32];
     int64_t second;
@@ -44,7 +44,9 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     struct fn_dlog *l = d->log;
     struct fn_buf frame FN_SCOPED_BUF = fn_buf_heap();
     uint8_t mac[32], *p;
-    if (l->broken) return FN_FAIL(FN_E_IO, "log");
+    /* A disk that was full may have room again: what was torn is cut off first. */
+    if (l->broken) FN_TRY(d->files->truncate(d->files, l->handle, l->size));
+    l->broken = false;
     FN_TRY(fn_buf_reserve(&frame, FRAME_HEAD + body.n + 32, &p));
     fn_put_be32(p, (uint32_t)body.n);
     p[4] = 1;
@@ -55,7 +57,8 @@ static fn_err append(struct fn_device *d, struct fn_bytes body)
     memcpy(p + FRAME_HEAD + body.n, mac, 32);
     fn_err err = d->files->write(d->files, l->handle, p, FRAME_HEAD + body.n + 32);
     if (err != FN_OK) {
-        /* A full disk leaves part of a frame at most: cut it off, count the record, go on when there is room. */
+        /* A full disk leaves part of a frame at most: cut it off, count the record, go on when there is room.
+         */
         l->lost++;
         l->broken = d->files->truncate(d->files, l->handle, l->size) != FN_OK;
         return err;
@@ -89,7 +92,8 @@ void fn_dlog_event(struct fn_device *d, const struct fn_identity *who, const cha
 {
     if (!d->log) return;
     struct fn_buf body = fn_buf_heap();
-    if (body_make(who, event, object, result, fn_device_generation(d), more, &body) == FN_OK && body.n <= BODY_MOST) {
+    if (body_make(who, event, object, result, fn_device_generation(d), more, &body) == FN_OK &&
+        body.n <= BODY_MOST) {
         pthread_mutex_lock(&d->log->mutex);
         if (append(d, fn_buf_view(&body)) != FN_OK) fn_err_clear();
         pthread_mutex_unlock(&d->log->mutex);
@@ -131,7 +135,8 @@ void fn_dlog_settle(struct fn_device *d)
     if (lost) {
         struct fn_buf body FN_SCOPED_BUF = fn_buf_heap();
         fn_format(more, sizeof more, "\"count\":%u", lost);
-        if (body_make(NULL, "log.lost", NULL, FN_E_DISK_FULL, fn_device_generation(d), more, &body) == FN_OK &&
+        if (body_make(NULL, "log.lost", NULL, FN_E_DISK_FULL, fn_device_generation(d), more, &body) ==
+                FN_OK &&
             append(d, fn_buf_view(&body)) == FN_OK)
             l->lost = 0;
         else

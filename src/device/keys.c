@@ -113,20 +113,33 @@ void fn_keys_count(struct fn_device *d, size_t *cached)
     for (size_t i = 0; d->keys && i < SHARDS; i++) *cached += d->keys->shards[i].count;
 }
 
-/* What was reserved and not used goes back, so that a clean stop costs a key nothing. Nobody uses keys any more. */
+#define USES_BATCH 256
+
+static void uses_give_back(struct fn_device *d, const struct fn_change *changes, size_t n)
+{
+    if (n && fn_device_store_commit(d->store, changes, n) != FN_OK) fn_err_clear();
+}
+
+/* What was reserved and not used goes back, so that a clean stop costs a key nothing; many at a time, so that
+ * it does not cost a write to the disk for each key. Nobody uses keys any more. */
 void fn_keys_settle(struct fn_device *d)
 {
     if (!d->keys || !d->store) return;
+    struct fn_change changes[USES_BATCH];
+    uint8_t values[USES_BATCH][8];
+    size_t n = 0;
     for (size_t i = 0; i < USES; i++)
         for (struct fn_uses *u = d->keys->uses[i]; u; u = u->next) {
             int64_t left = atomic_exchange(&u->left, 0);
             if (left <= 0) continue;
-            uint8_t value[8] = {0};
-            struct fn_change change = {.value = fn_bytes(value, 8)};
-            fn_put_be64(value, atomic_load(&u->taken) - (uint64_t)left);
-            fn_name_version(&change.name, FN_RECORD_USES, &u->uuid, u->version);
-            if (fn_device_store_commit(d->store, &change, 1) != FN_OK) fn_err_clear();
+            changes[n] = (struct fn_change){.value = fn_bytes(values[n], 8)};
+            fn_put_be64(values[n], atomic_load(&u->taken) - (uint64_t)left);
+            fn_name_version(&changes[n++].name, FN_RECORD_USES, &u->uuid, u->version);
+            if (n < USES_BATCH) continue;
+            uses_give_back(d, changes, n);
+            n = 0;
         }
+    uses_give_back(d, changes, n);
 }
 
 void fn_keys_close(struct fn_device *d)
@@ -197,8 +210,7 @@ static fn_err reserve(struct fn_device *d, struct fn_uses *u)
     uint64_t taken = atomic_load(&u->taken);
     uint64_t step = taken < FN_USES_MOST ? FN_USES_MOST - taken : 0;
     if (step > FN_USES_STEP) step = FN_USES_STEP;
-    if (!step)
-        return FN_FAIL(FN_E_KEY_EXHAUSTED, "%llu uses", (unsigned long long)taken);
+    if (!step) return FN_FAIL(FN_E_KEY_EXHAUSTED, "%llu uses", (unsigned long long)taken);
     uint8_t value[8] = {0};
     struct fn_change change = {.value = fn_bytes(value, 8)};
     fn_put_be64(value, taken + step);

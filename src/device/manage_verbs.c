@@ -242,6 +242,28 @@ static fn_err place_read(struct fn_manage_call *c, struct place *p)
     return FN_OK;
 }
 
+/* One right covers both halves of an index, so both have the same access password. */
+static fn_err other_half_fits(struct fn_manage_call *c, const struct fn_key_spec *spec, uint8_t half)
+{
+    struct fn_record_name name;
+    struct fn_key_head head;
+    struct fn_uuid uuid;
+    uint8_t storage[32], verifier[32];
+    struct fn_buf value = fn_buf_fixed(storage, sizeof storage);
+    fn_name_index(&name, spec->tenant_hash, half, spec->index);
+    fn_err err = fn_device_store_get(c->device->store, &name, &value);
+    if (err == FN_E_NOT_FOUND) return fn_err_clear(), FN_OK;
+    FN_TRY(err);
+    memcpy(uuid.b, storage, 16);
+    FN_TRY(fn_key_head_read(c->device, &uuid, &head));
+    bool same = !head.iterations == !spec->password.n;
+    if (same && head.iterations) {
+        fn_password_verifier(spec->password, head.salt, head.iterations, verifier);
+        same = fn_equal_ct(verifier, head.verifier, 32);
+    }
+    return same ? FN_OK : FN_FAIL(FN_E_KEY_PASSWORD, "the other half of index %u has another one", spec->index);
+}
+
 static fn_err make_at(struct fn_manage_call *c, struct fn_pending *p, const struct fn_key_spec *spec,
                       const char *name)
 {
@@ -295,6 +317,8 @@ static fn_err verb_create_index(struct fn_manage_call *c)
                         (at.spec.alg == FN_ALG_SM2 ? FN_USE_AGREE : 0);
         err = make_at(c, p, &at.spec, "encrypt");
     }
+    if (err == FN_OK && sign != encrypt)
+        err = other_half_fits(c, &at.spec, sign ? FN_HALF_ENCRYPT : FN_HALF_SIGN);
     if (err == FN_OK) err = fn_pending_commit(p);
     fn_pending_free(p);
     FN_TRY(err);
@@ -490,6 +514,8 @@ static fn_err role_allows(struct fn_manage_call *c, unsigned allowed)
     if (!allowed || atomic_load(&c->device->state) == FN_DEVICE_INITIAL || !fn_persons_any(c->device))
         return FN_OK;
     if (!c->session->role) return FN_FAIL(FN_E_DEVICE_LOGIN, "log in first");
+    if (!fn_person_stands(c->device, c->session->person, c->session->role))
+        return FN_FAIL(FN_E_DEVICE_LOGIN, "%s is no administrator any more", c->session->person);
     if (allowed & FN_ROLE_BIT(c->session->role)) return FN_OK;
     return FN_FAIL(FN_E_DENIED, "not for the role of %s", c->session->person);
 }

@@ -97,6 +97,14 @@ static fn_err registered(struct fn_device *d, const char *person, struct fn_hold
     return err == FN_E_NOT_FOUND ? FN_FAIL(FN_E_NOT_FOUND, "no administrator %s", person) : err;
 }
 
+bool fn_person_stands(struct fn_device *d, const char *person, int role)
+{
+    struct fn_holder h;
+    if (registered(d, person, &h) == FN_OK) return (int)h.role == role;
+    fn_err_clear();
+    return false;
+}
+
 bool fn_persons_any(struct fn_device *d)
 {
     return d->store && fn_device_store_count(d->store, FN_RECORD_PERSON) > 0;
@@ -524,7 +532,7 @@ fn_err fn_verb_person_add(struct fn_manage_call *c)
 fn_err fn_verb_person_remove(struct fn_manage_call *c)
 {
     struct fn_persons *persons FN_SCOPED_PERSONS = NULL;
-    struct fn_change change = {.remove = true};
+    struct fn_change changes[2] = {{.remove = true}, {.remove = true}};
     struct fn_holder h;
     char who[FN_HOLDER_MOST + 1];
     unsigned supers = 0;
@@ -534,9 +542,12 @@ fn_err fn_verb_person_remove(struct fn_manage_call *c)
     for (size_t i = 0; i < persons->count; i++) supers += persons->list[i].holder.role == FN_ROLE_SUPER;
     if (h.role == FN_ROLE_SUPER && supers < 2)
         return FN_FAIL(FN_E_STATE, "%s is the last super administrator", who);
-    record_name(who, &change.name);
+    record_name(who, &changes[0].name);
+    /* With the failures to log in: whoever bears the name next begins anew. */
+    changes[1].name = changes[0].name;
+    changes[1].name.kind = FN_RECORD_RETRY;
     log_person(c, "person.remove", who);
-    FN_TRY(fn_device_store_commit(c->device->store, &change, 1));
+    FN_TRY(fn_device_store_commit(c->device->store, changes, 2));
     return fn_buf_text(c->out, "{\"ok\":true}");
 }
 

@@ -44,6 +44,8 @@ fn_err fn_persons_put(const struct fn_persons *persons, struct fn_pending *p);
  * be put into the file. */
 fn_err fn_persons_hand_out(struct fn_manage_call *c, struct fn_persons *persons,
                            const struct fn_share_set *set, bool all, const uint8_t *secret, size_t size);
+/* Whether an administrator of this name and role is registered now. */
+bool fn_person_stands(struct fn_device *d, const char *person, int role);
 bool fn_persons_any(struct fn_device *d);
 
 /* Opens the request's "tokens" ([{token, passphrase}], or these two members themselves) and adds their shares

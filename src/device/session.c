@@ -97,7 +97,30 @@ static fn_err retry_read(struct fn_device *d, const struct fn_uuid *uuid, uint8_
     return err == FN_E_NOT_FOUND ? FN_OK : err;
 }
 
-/* The count of wrong passwords is durable before the answer; a right one sets it back. */
+static fn_err retry_write(struct fn_device *d, const struct fn_record_name *name, uint8_t tries)
+{
+    struct fn_change change = {.name = *name, .remove = !tries, .value = fn_bytes(&tries, tries != 0)};
+    fn_err err = fn_device_store_commit(d->store, &change, 1);
+    atomic_store(&d->retries_unkept, err != FN_OK);
+    return err;
+}
+
+/* The count of wrong passwords is durable before the answer; a right one sets it back. When the last count
+ * could not be kept, the next is kept before anything is looked at: a full disk gives no tries for nothing. */
+static fn_err password_try(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes password,
+                           const struct fn_record_name *name)
+{
+    uint8_t verifier[32], tries;
+    bool before = atomic_load(&d->retries_unkept);
+    FN_TRY(retry_read(d, &head->uuid, &tries));
+    if (tries >= FN_RETRY_MOST) return FN_FAIL(FN_E_KEY_RETRY_LOCK, "%d wrong passwords", tries);
+    if (before) FN_TRY(retry_write(d, name, (uint8_t)(tries + 1)));
+    fn_password_verifier(password, head->salt, head->iterations, verifier);
+    if (fn_equal_ct(verifier, head->verifier, 32)) return tries || before ? retry_write(d, name, 0) : FN_OK;
+    if (!before) FN_TRY(retry_write(d, name, (uint8_t)(tries + 1)));
+    return FN_FAIL(FN_E_KEY_PASSWORD, "%d tries left", (int)FN_RETRY_MOST - tries - 1);
+}
+
 static fn_err check_password(struct fn_work *w, struct fn_item *item, const struct fn_uuid *uuid,
                              struct fn_bytes password)
 {
@@ -105,29 +128,13 @@ static fn_err check_password(struct fn_work *w, struct fn_item *item, const stru
     struct fn_key_head head;
     struct fn_record_name name;
     struct fn_pending *p;
-    uint8_t verifier[32], tries;
     FN_TRY(fn_key_head_read(d, uuid, &head));
     if (!head.iterations) return FN_OK;
     FN_TRY(fn_pending_new(d, &p));
     fn_name_uuid(&name, FN_RECORD_RETRY, uuid);
     fn_err err = fn_pending_claim(p, &name);
-    if (err == FN_OK) err = retry_read(d, uuid, &tries);
-    if (err == FN_OK && tries >= FN_RETRY_MOST)
-        err = FN_FAIL(FN_E_KEY_RETRY_LOCK, "%d wrong passwords", tries);
-    if (err == FN_OK) {
-        fn_password_verifier(password, head.salt, head.iterations, verifier);
-        bool right = fn_equal_ct(verifier, head.verifier, 32);
-        if (!right) {
-            tries++;
-            err = fn_pending_put(p, &name, fn_bytes(&tries, 1));
-            if (err == FN_OK) err = fn_pending_commit(p);
-            if (err == FN_OK) err = FN_FAIL(FN_E_KEY_PASSWORD, "%d tries left", (int)FN_RETRY_MOST - tries);
-            fn_dlog_event(d, item->request->who, "key.password", NULL, err, NULL);
-        } else if (tries) {
-            err = fn_pending_remove(p, &name);
-            if (err == FN_OK) err = fn_pending_commit(p);
-        }
-    }
+    if (err == FN_OK) err = password_try(d, &head, password, &name);
+    if (err == FN_E_KEY_PASSWORD) fn_dlog_event(d, item->request->who, "key.password", NULL, err, NULL);
     fn_pending_free(p);
     return err;
 }

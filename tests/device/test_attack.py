@@ -1,6 +1,7 @@
 """What a client that means ill, or only one that sends a great deal, must not be able to do."""
 from device_client import *
 import resource
+import subprocess
 import threading
 
 
@@ -170,8 +171,103 @@ def destroyed_while_held(d):
     refused("KEY_DESTROYED", c.call, "AGREE_FINISH", u64(agreement) + var("b") + var(own) + var(ephemeral), "Q")
 
 
+def halves(d):
+    """Both halves of an index have one password: a right taken with one must not open the other."""
+    d.manage("key.create_index", index=60, half="sign", password="first password")
+    refused("KEY_PASSWORD", d.manage, "key.create_index", index=60, half="encrypt", password="other password")
+    refused("KEY_PASSWORD", d.manage, "key.create_index", index=60, half="encrypt")
+    d.manage("key.create_index", index=60, half="encrypt", password="first password")
+    d.manage("key.create_index", index=61, half="encrypt")
+    refused("KEY_PASSWORD", d.manage, "key.create_index", index=61, half="sign", password="first password")
+
+
+def stop_is_quick(d):
+    """A clean stop gives back what keys did not use in few writes."""
+    c = d.client()
+    sessions = [c.session() for _ in range(50)]
+    keys = []
+    for _ in range(12):
+        for s in sessions:
+            c.send("KEY_NEW", u16(MAC_CLASS) + u16(HMAC) + u32(MAC_USE) + var("") + var(""), 1, s)
+        keys += [c.receive()["items"][4:20] for _ in sessions]
+    assert all(status == 0 for status, _ in c.many("MAC", [by_uuid(k) + u32(SM3_HMAC) + var(b"") + var(b"m") for k in keys], "vv"))
+    before = d.manage("status")["generation"]
+    d.restart()
+    after = d.manage("status")["generation"]
+    assert after - before < 60, after - before
+
+
+def removed_administrators(d):
+    """Who was removed can do nothing more on a connection that still stands, and leaves no lock to a successor."""
+    people = [{"name": n, "role": "super", "passphrase": "a long phrase of " + n} for n in ("eve", "fay")]
+    tokens = {t["name"]: t["token"] for t in d.manage("person.add", administrators=people)["tokens"]}
+    with d.manager() as eve, d.manager() as fay:
+        for m, name in ((eve, "eve"), (fay, "fay")):
+            m.manage("login", name=name, token=tokens[name], passphrase="a long phrase of " + name)
+        eve.manage("client.add", uid=4100, application="x")
+        for _ in range(9):
+            refused("DEVICE_LOGIN", d.manage, "login", name="eve", token=tokens["fay"], passphrase="a long phrase of fay")
+        fay.manage("person.remove", name="eve")
+        refused("DEVICE_LOGIN", eve.manage, "client.add", uid=4101, application="x")
+        tokens = {t["name"]: t["token"] for t in fay.manage("person.add", administrators=people[:1])["tokens"]}
+        refused("DEVICE_LOGIN", d.manage, "login", name="eve", token=tokens["eve"], passphrase="wrong")
+        with d.manager() as again:
+            again.manage("login", name="eve", token=tokens["eve"], passphrase="a long phrase of eve")
+
+
+class SmallDisk(Device):
+    mounted = False
+
+    def start(self):
+        if not self.mounted:
+            os.mkdir(self.dir, 0o700)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "none", self.dir], check=True)
+            self.mounted = True
+        super().start()
+
+    def __exit__(self, *what):
+        try:
+            super().__exit__(*what)
+        finally:
+            subprocess.run(["umount", "-l", self.dir], check=False)
+            shutil.rmtree(self.home, ignore_errors=True)
+
+
+def full_disk(_):
+    """A full disk gives no tries of a password for nothing, and the log goes on when there is room again."""
+    if os.getuid() != 0 or subprocess.run(["mount", "--version"], capture_output=True).returncode:
+        return print("not root: skipped")
+    with SmallDisk() as d:
+        for index in range(1, 41):
+            d.manage("key.create_index", index=index, half="sign", password="the password")
+        c = d.client()
+        with open(os.path.join(d.dir, "filler"), "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(bytes(65536 if f.tell() < 4 << 20 else 1))
+            except OSError:
+                pass
+        # Until the last page of the store's log is full, each try counts; then at a key that had none before.
+        def status(password):
+            return c.raw("ACCESS_TAKE", u32(index) + var(password))["status"]
+
+        index = next(i for i in range(1, 41) if (s := c.raw("ACCESS_TAKE", u32(i) + var("wrong one"))["status"]) != E["KEY_PASSWORD"])
+        assert s == E["DISK_FULL"]
+        for password in ("wrong two", "the password", "wrong three"):
+            assert status(password) == E["DISK_FULL"], password
+        os.unlink(os.path.join(d.dir, "filler"))
+        assert status("still wrong") == E["KEY_PASSWORD"]
+        assert status("the password") == 0
+        records = d.manage("status")["log_records"]
+        c.key_new()
+        assert d.manage("status")["log_records"] > records
+        d.manage("log.verify")
+        d.restart()
+        d.manage("log.verify")
+
+
 with Device() as device:
     for part in (turns, closed_behind_a_change, deferred, strangers, renamed, stops,
-                 destroyed_while_held):
+                 destroyed_while_held, halves, stop_is_quick, full_disk, removed_administrators):
         part(device)
         print(part.__name__)

@@ -202,6 +202,11 @@ class Quorum(unittest.TestCase):
         self.refused("USAGE", "device", "reshare", *present, status=2)
         self.refused("DEVICE_QUORUM", "device", "reshare", *self.by("张三", "wang"), "--shares", shares)
         self.assertEqual([n for n in os.listdir(self.folder) if n.endswith(".next")], [])
+        # What a reshare left whose end nobody saw may be the only right file.
+        with open(self.token("qian") + ".next", "w") as f:
+            f.write("perhaps the right one")
+        self.refused("EXISTS", "device", "reshare", *present, "--holder", self.token(GENERATED), "--shares", shares)
+        os.unlink(self.token("qian") + ".next")
         self.instance.fengni("device", "reshare", *present, "--holder", self.token(GENERATED), "--shares", shares)
         self.assertEqual(os.listdir(shares), ["zhou.share"])
         self.instance.fengni("device", "admin", "share", "--token", self.token("zhou"), "--share", os.path.join(shares, "zhou.share"))
