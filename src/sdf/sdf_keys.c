@@ -67,29 +67,40 @@ static int check_bits(unsigned int bits, void **phKeyHandle)
     return SDR_OK;
 }
 
-/* Answer of the makers of session keys: the wrapped key, then the handle. Exactly one of ecc and raw takes
- * the former. */
-static int made(struct sdf_session *s, struct answer *a, ECCCipher *ecc, unsigned char *raw,
-                unsigned int *raw_n, void **phKeyHandle)
+/* Where the wrapped key goes: exactly one of ecc and raw. The caller's room is known by the kind of the call
+ * alone, and no answer is written past it. */
+struct wrapped {
+    ECCCipher *ecc;
+    unsigned char *raw;
+    unsigned int *raw_n;
+    size_t room; /* most bytes of raw; the bytes of the session key for ecc */
+};
+
+#define KEK_MORE 32u /* a start value and a whole block of padding */
+
+/* Answer of the makers of session keys: the wrapped key, then the handle. */
+static int made(struct sdf_session *s, struct answer *a, const struct wrapped *w, void **phKeyHandle)
 {
     struct fn_bytes wrapped = take_var(a);
     uint64_t handle = take_u64(a);
     int code = answer_code(a);
+    ECCCipher *ecc = w->ecc;
+    if (code == SDR_OK && (ecc ? wrapped.n != 96 + w->room : wrapped.n > w->room)) code = SDR_COMMFAIL;
     if (code == SDR_OK && ecc) code = sdf_cipher_out(wrapped, ecc);
     if (code == SDR_OK) code = sdf_new_session_key(s, a, handle, phKeyHandle);
     if (code != SDR_OK || ecc) return code;
-    memcpy(raw, wrapped.p, wrapped.n);
-    *raw_n = (unsigned int)wrapped.n;
+    memcpy(w->raw, wrapped.p, wrapped.n);
+    *w->raw_n = (unsigned int)wrapped.n;
     return SDR_OK;
 }
 
-static int generate_ipk(void *hSessionHandle, unsigned int index, unsigned int bits, ECCCipher *ecc,
-                        unsigned char *raw, unsigned int *raw_n, void **phKeyHandle)
+static int generate_ipk(void *hSessionHandle, unsigned int index, unsigned int bits, const struct wrapped *w,
+                        void **phKeyHandle)
 {
     SDF_SESSION(s, hSessionHandle);
     int code = check_bits(bits, phKeyHandle);
     if (code != SDR_OK) return code;
-    if (!ecc && (!raw || !raw_n)) return SDR_OUTARGERR;
+    if (!w->ecc && (!w->raw || !w->raw_n)) return SDR_OUTARGERR;
     SDF_BUILD(b);
     SDF_ANSWER(a);
     put_index(&b, index, FN_HALF_ENCRYPT);
@@ -98,24 +109,26 @@ static int generate_ipk(void *hSessionHandle, unsigned int index, unsigned int b
      * it. */
     ECCrefPublicKey ecc_key;
     RSArefPublicKey rsa_key;
-    code =
-        export_public(hSessionHandle, index, FN_HALF_ENCRYPT, ecc ? &ecc_key : NULL, ecc ? NULL : &rsa_key);
+    code = export_public(hSessionHandle, index, FN_HALF_ENCRYPT, w->ecc ? &ecc_key : NULL,
+                         w->ecc ? NULL : &rsa_key);
     if (code == SDR_OK) code = sdf_call(s, FN_OP_SESSION_KEY_IPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, ecc, raw, raw_n, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, w, phKeyHandle) : code;
 }
 
 SDF_PUBLIC int SDF_GenerateKeyWithIPK_RSA(void *hSessionHandle, unsigned int uiIPKIndex,
                                           unsigned int uiKeyBits, unsigned char *pucKey,
                                           unsigned int *puiKeyLength, void **phKeyHandle)
 {
-    return generate_ipk(hSessionHandle, uiIPKIndex, uiKeyBits, NULL, pucKey, puiKeyLength, phKeyHandle);
+    struct wrapped w = {.raw = pucKey, .raw_n = puiKeyLength, .room = RSAref_MAX_LEN};
+    return generate_ipk(hSessionHandle, uiIPKIndex, uiKeyBits, &w, phKeyHandle);
 }
 
 SDF_PUBLIC int SDF_GenerateKeyWithIPK_ECC(void *hSessionHandle, unsigned int uiIPKIndex,
                                           unsigned int uiKeyBits, ECCCipher *pucKey, void **phKeyHandle)
 {
     if (!pucKey) return SDR_OUTARGERR;
-    return generate_ipk(hSessionHandle, uiIPKIndex, uiKeyBits, pucKey, NULL, NULL, phKeyHandle);
+    struct wrapped w = {.ecc = pucKey, .room = uiKeyBits / 8};
+    return generate_ipk(hSessionHandle, uiIPKIndex, uiKeyBits, &w, phKeyHandle);
 }
 
 SDF_PUBLIC int SDF_GenerateKeyWithEPK_RSA(void *hSessionHandle, unsigned int uiKeyBits,
@@ -132,10 +145,11 @@ SDF_PUBLIC int SDF_GenerateKeyWithEPK_RSA(void *hSessionHandle, unsigned int uiK
     if (code != SDR_OK) return code;
     SDF_BUILD(b);
     SDF_ANSWER(a);
+    struct wrapped w = {.raw = pucKey, .raw_n = puiKeyLength, .room = RSAref_MAX_LEN};
     put_external(&b, algorithm, key, n);
     put_u32(&b, uiKeyBits);
     code = sdf_call(s, FN_OP_SESSION_KEY_EPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, &w, phKeyHandle) : code;
 }
 
 static int encryption_algorithm(unsigned int uiAlgID)
@@ -158,10 +172,11 @@ SDF_PUBLIC int SDF_GenerateKeyWithEPK_ECC(void *hSessionHandle, unsigned int uiK
     if (code != SDR_OK) return code;
     SDF_BUILD(b);
     SDF_ANSWER(a);
+    struct wrapped w = {.ecc = pucKey, .room = uiKeyBits / 8};
     put_external(&b, FN_ALG_SM2, key, sizeof key);
     put_u32(&b, uiKeyBits);
     code = sdf_call(s, FN_OP_SESSION_KEY_EPK, &b, &a);
-    return code == SDR_OK ? made(s, &a, pucKey, NULL, NULL, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, &w, phKeyHandle) : code;
 }
 
 static int imported(struct sdf_session *s, uint16_t operation, struct build *b, void **phKeyHandle)
@@ -227,10 +242,11 @@ SDF_PUBLIC int SDF_GenerateKeyWithKEK(void *hSessionHandle, unsigned int uiKeyBi
     SDF_BUILD(b);
     SDF_ANSWER(a);
     put_index(&b, uiKEKIndex, FN_HALF_KEK);
+    struct wrapped w = {.raw = pucKey, .raw_n = puiKeyLength, .room = uiKeyBits / 8 + KEK_MORE};
     put_u32(&b, uiKeyBits);
     put_u32(&b, uiAlgID);
     code = sdf_call(s, FN_OP_SESSION_KEY_KEK, &b, &a);
-    return code == SDR_OK ? made(s, &a, NULL, pucKey, puiKeyLength, phKeyHandle) : code;
+    return code == SDR_OK ? made(s, &a, &w, phKeyHandle) : code;
 }
 
 SDF_PUBLIC int SDF_ImportKeyWithKEK(void *hSessionHandle, unsigned int uiAlgID, unsigned int uiKEKIndex,
