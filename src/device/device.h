@@ -94,7 +94,7 @@ struct fn_key {
     size_t public_n;
     EVP_PKEY *pkey;               /* RSA, P-256 */
     struct fn_key_secret *secret; /* locked memory; NULL in public keys */
-    struct fn_uses *uses;
+    _Atomic(struct fn_uses *) uses; /* set once, by whoever uses it first */
     struct fn_key *hash_next, *older, *newer;
 };
 

@@ -110,7 +110,11 @@ void fn_keys_purge(struct fn_device *d, const struct fn_uuid *uuid)
 void fn_keys_count(struct fn_device *d, size_t *cached)
 {
     *cached = 0;
-    for (size_t i = 0; d->keys && i < SHARDS; i++) *cached += d->keys->shards[i].count;
+    for (size_t i = 0; d->keys && i < SHARDS; i++) {
+        pthread_mutex_lock(&d->keys->shards[i].mutex);
+        *cached += d->keys->shards[i].count;
+        pthread_mutex_unlock(&d->keys->shards[i].mutex);
+    }
 }
 
 #define USES_BATCH 256
