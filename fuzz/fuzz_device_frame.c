@@ -1,8 +1,10 @@
-/* A whole device in this process, driven through its real request path: the input is a script of frames (every
- * operation, key references of every kind, replays, raw bytes, changes of client), the worker is turned by hand.
+/* A whole device in this process, driven through its real request path: the input is a script of frames
+ * (every operation, key references of every kind, replays, raw bytes, changes of client), the worker is
+ * turned by hand.
  *
- * Checked beyond crashes: answers are laid out as the operation table says, every request is answered, nothing
- * works with a key of another tenant or with a key whose destruction was answered, connections end. */
+ * Checked beyond crashes: answers are laid out as the operation table says, every request is answered,
+ * nothing works with a key of another tenant or with a key whose destruction was answered, connections end.
+ */
 #include "device/server.c" /* its worker has no other door; the archive's own copy is then not linked */
 
 #include "base/sys/secret.h"
@@ -183,10 +185,11 @@ static void put_var(const void *p, size_t n)
 
 static uint32_t number(void)
 {
-    static const uint32_t known[] = {0,  1,  2,  3,  4,  5,  7,  8,  12,    15,         16,         17,        31,
-                                     32, 33, 64, 65, 96, 97, 3,  128,   255,        256,        512,       513,
-                                     0x401, 0x402, 0x404, 0x408, 0x410, 0x420, 0x01000400, 0x02000400, 0x04000400,
-                                     4096, 65535, 65536, 0xff000, 1u << 20, 1u << 31, UINT32_MAX};
+    static const uint32_t known[] = {
+        0,          1,    2,     3,     4,       5,        7,        8,         12,    15,         16,
+        17,         31,   32,    33,    64,      65,       96,       97,        3,     128,        255,
+        256,        512,  513,   0x401, 0x402,   0x404,    0x408,    0x410,     0x420, 0x01000400, 0x02000400,
+        0x04000400, 4096, 65535, 65536, 0xff000, 1u << 20, 1u << 31, UINT32_MAX};
     uint8_t b = u8();
     if (b < 4 * FN_COUNT(known)) return known[b % FN_COUNT(known)];
     return (uint32_t)u8() << 8 | b;
@@ -207,7 +210,8 @@ static void field_bytes(void)
         s.in = fn_bytes(s.in.p + n, s.in.n - n);
         return;
     case 2: {
-        static const size_t sizes[] = {1, 7, 8, 12, 13, 15, 16, 17, 31, 32, 33, 48, 64, 65, 96, 97, 112, 255, 256, 257, 1024, 8192};
+        static const size_t sizes[] = {1,  7,  8,  12, 13, 15,  16,  17,  31,  32,   33,
+                                       48, 64, 65, 96, 97, 112, 255, 256, 257, 1024, 8192};
         n = u8();
         memset(pattern, n, sizeof pattern);
         put_var(pattern, sizes[how / 6 % FN_COUNT(sizes)]);
@@ -247,7 +251,8 @@ static bool field_key(void)
         n = 6;
         break;
     case FN_KEY_HANDLE:
-        fn_put_be64(ref + 1, s.handles_n ? s.handles[how / 6 % (s.handles_n < POOL ? s.handles_n : POOL)] : u8());
+        fn_put_be64(ref + 1,
+                    s.handles_n ? s.handles[how / 6 % (s.handles_n < POOL ? s.handles_n : POOL)] : u8());
         n = 9;
         break;
     case FN_KEY_SEALED: {
@@ -303,7 +308,9 @@ static bool field(const struct fn_operation *op, size_t at, struct sent *r)
         return false;
     case 'Q':
         b = u8();
-        v = b & 0x80 && s.handles_n ? s.handles[b % (s.handles_n < POOL ? s.handles_n : POOL)] : b & 0x40 ? UINT64_MAX - b : b;
+        v = b & 0x80 && s.handles_n ? s.handles[b % (s.handles_n < POOL ? s.handles_n : POOL)]
+            : b & 0x40              ? UINT64_MAX - b
+                                    : b;
         must(fn_buf_u64(&s.out, v), "memory");
         return false;
     case 'U': {
@@ -312,7 +319,8 @@ static bool field(const struct fn_operation *op, size_t at, struct sent *r)
         if (s.keys_n && b & 0x80) {
             const struct known_key *k = &s.keys[b % (s.keys_n < POOL ? s.keys_n : POOL)];
             uuid = k->uuid;
-            /* A list after a foreign key's uuid is a list of one's own; destroying twice is answered twice. */
+            /* A list after a foreign key's uuid is a list of one's own; destroying twice is answered twice.
+             */
             foreign = strcmp(k->tenant, tenants[s.client]) != 0 && op->number != FN_OP_KEY_LIST;
             r->destroys = uuid;
         }
@@ -346,7 +354,8 @@ static void frame(void)
     if (c == 0xfe) told = 0;
     if (c == 0xfd) told = FN_DEVICE_VECTOR_MOST;
     uint8_t which = u8();
-    if (which >= 0x80 && s.sessions_n) r->session = s.sessions[which % (s.sessions_n < POOL ? s.sessions_n : POOL)];
+    if (which >= 0x80 && s.sessions_n)
+        r->session = s.sessions[which % (s.sessions_n < POOL ? s.sessions_n : POOL)];
     if (which >= 0x40 && which < 0x44) r->session = which;
     uint8_t id = u8();
     if (id < 0x10)
@@ -434,7 +443,8 @@ static void learn(const struct sent *r, struct fn_cur *c)
 static struct sent *find_sent(const uint8_t id[16], uint16_t operation, uint32_t session)
 {
     for (size_t i = 0; i < s.sent_n; i++)
-        if (memcmp(s.sent[i].id, id, 16) == 0 && s.sent[i].op && s.sent[i].op->number == operation && s.sent[i].session == session)
+        if (memcmp(s.sent[i].id, id, 16) == 0 && s.sent[i].op && s.sent[i].op->number == operation &&
+            s.sent[i].session == session)
             return &s.sent[i];
     return NULL;
 }
@@ -554,9 +564,11 @@ static void call(unsigned client)
 
 static void manager(void)
 {
-    static const char *const verbs[] = {"status", "client.list", "key.list", "kek.create", "kek.rotate", "kek.retire",
-                                        "key.destroy", "key.password_reset", "key.import_enveloped", "login.challenge", "login",
-                                        "logout", "token.put", "person.list", "person.remove", "reshare.commit", "log.verify"};
+    static const char *const verbs[] = {
+        "status",         "client.list", "key.list",           "kek.create",           "kek.rotate",
+        "kek.retire",     "key.destroy", "key.password_reset", "key.import_enveloped", "login.challenge",
+        "login",          "logout",      "token.put",          "person.list",          "person.remove",
+        "reshare.commit", "log.verify"};
     uint8_t verb = u8(), n = u8();
     if (n > s.in.n) n = (uint8_t)s.in.n;
     flush();

@@ -261,7 +261,8 @@ static fn_err other_half_fits(struct fn_manage_call *c, const struct fn_key_spec
         fn_password_verifier(spec->password, head.salt, head.iterations, verifier);
         same = fn_equal_ct(verifier, head.verifier, 32);
     }
-    return same ? FN_OK : FN_FAIL(FN_E_KEY_PASSWORD, "the other half of index %u has another one", spec->index);
+    return same ? FN_OK
+                : FN_FAIL(FN_E_KEY_PASSWORD, "the other half of index %u has another one", spec->index);
 }
 
 static fn_err make_at(struct fn_manage_call *c, struct fn_pending *p, const struct fn_key_spec *spec,

@@ -229,8 +229,8 @@ fn_err fn_persons_hand_out(struct fn_manage_call *c, struct fn_persons *persons,
         if (all || fn_holds_share(&persons->list[i].holder)) holders[n++] = persons->list[i].holder.name;
     if (set->m > n) return FN_FAIL(FN_E_ARGUMENT, "%d shares needed, %zu administrators hold one", set->m, n);
     FN_TRY(fn_secret_alloc(&shares, n * sizeof *shares));
-    FN_TRY(fn_share_split(fn_device_rng(), set, fn_device_generation(c->device), fn_now_ms(),
-                          secret, size, holders, shares));
+    FN_TRY(fn_share_split(fn_device_rng(), set, fn_device_generation(c->device), fn_now_ms(), secret, size,
+                          holders, shares));
     FN_TRY(fn_djson_put_name(c->out, "tokens"));
     FN_TRY(fn_buf_text(c->out, "["));
     for (size_t i = 0; i < persons->count; i++) {

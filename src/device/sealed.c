@@ -38,7 +38,8 @@ fn_err fn_key_not_destroyed(struct fn_device *d, const struct fn_key *key)
     if (key->external || key->volatile_key) return FN_OK;
     for (int all = 0; all < 2; all++) {
         fn_name_version(&name, FN_RECORD_DESTROYED, &key->uuid, all ? 0 : key->version);
-        if (fn_device_store_has(d->store, &name)) return FN_FAIL(FN_E_KEY_DESTROYED, "version %u", key->version);
+        if (fn_device_store_has(d->store, &name))
+            return FN_FAIL(FN_E_KEY_DESTROYED, "version %u", key->version);
     }
     return FN_OK;
 }

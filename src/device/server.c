@@ -27,8 +27,8 @@
 #define OUT_MOST        ((size_t)4 << 20) /* unread answers of one connection before we stop reading it */
 #define DEFERRED_MOST   ((size_t)4 << 20) /* requests of one connection that wait behind a change */
 #define SESSIONS_MOST   16384u            /* of one connection */
-#define STRANGERS_SHARE 8    /* of the connections one in so many may be nobody's client */
-#define STRANGER_FRAME  4096 /* longest of theirs */
+#define STRANGERS_SHARE 8                 /* of the connections one in so many may be nobody's client */
+#define STRANGER_FRAME  4096              /* longest of theirs */
 #define OPERATIONS_ROOM 96
 #define BUSY_RETRY_MS   2
 
@@ -54,7 +54,7 @@ struct fn_conn {
     size_t deferred_n;           /* bytes of deferred requests */
     struct fn_session *resumes;  /* that have deferred requests and wait for the next turn */
     struct fn_deferred *orphans; /* requests deferred behind the end of their session */
-    uint32_t watched; /* events that the epoll instance knows */
+    uint32_t watched;            /* events that the epoll instance knows */
     bool closing, dead, in_turn, in_again, paused, writing;
     bool stranger; /* its uid was no client's when it connected */
 };
@@ -315,7 +315,8 @@ static fn_err request_check(struct fn_work *w, struct fn_request *rq, const stru
         return FN_FAIL(FN_E_DEVICE_OPERATION, "operation %04x", f->operation);
     FN_TRY(state_allows(d, rq->op));
     /* The device may have become ready since. */
-    if (!rq->who && !(rq->op->flags & FN_OPF_ANY_STATE)) return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", rq->conn->uid);
+    if (!rq->who && !(rq->op->flags & FN_OPF_ANY_STATE))
+        return FN_FAIL(FN_E_DEVICE_CLIENT, "uid %u", rq->conn->uid);
     if (f->count > FN_DEVICE_VECTOR_MOST)
         return FN_FAIL(FN_E_DEVICE_VECTOR, "%d items, at most %u", f->count, FN_DEVICE_VECTOR_MOST);
     if (f->count < 1 || (rq->op->flags & FN_OPF_SINGLE && f->count != 1))
@@ -543,7 +544,10 @@ static void completion(struct fn_work *w, struct fn_pending *p)
     c->outstanding--;
     w->waits--;
     struct fn_request *rq = c->dead ? NULL : request_new(w, c);
-    if (c->dead) touch(w, c);
+    if (!rq) {
+        c->closing = true;
+        touch(w, c);
+    }
     struct fn_session *s;
     if (rq) {
         memcpy(rq->id, p->id, sizeof rq->id);
@@ -911,7 +915,8 @@ static void hand_over(struct fn_device *d, int fd, uint32_t uid, bool stranger)
     wake(to);
 }
 
-/* Anybody may connect and is told who he is not; he may not take the connections of those who are somebody. */
+/* Anybody may connect and is told who he is not; he may not take the connections of those who are somebody.
+ */
 static void accept_all(struct fn_work *w)
 {
     struct fn_device *d = w->base.device;

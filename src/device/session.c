@@ -106,7 +106,8 @@ static fn_err retry_write(struct fn_device *d, const struct fn_record_name *name
 }
 
 /* The count of wrong passwords is durable before the answer; a right one sets it back. When the last count
- * could not be kept, the next is kept before anything is looked at: a full disk gives no tries for nothing. */
+ * could not be kept, the next is kept before anything is looked at: a full disk gives no tries for nothing.
+ */
 static fn_err password_try(struct fn_device *d, const struct fn_key_head *head, struct fn_bytes password,
                            const struct fn_record_name *name)
 {

@@ -18,6 +18,7 @@ static int open_device(void **phDeviceHandle, const char *path, bool shared)
     }
     d->client = client;
     *phDeviceHandle = d->object.handle;
+    sdf_object_release(&d->object);
     return SDR_OK;
 }
 
@@ -62,6 +63,7 @@ SDF_PUBLIC int SDF_OpenSession(void *hDeviceHandle, void **phSessionHandle)
     s->number = number;
     pthread_mutex_init(&s->lock, NULL);
     *phSessionHandle = s->object.handle;
+    sdf_object_release(&s->object);
     return SDR_OK;
 }
 

@@ -352,6 +352,7 @@ SDF_PUBLIC int SDF_GenerateAgreementDataWithECC(void *hSessionHandle, unsigned i
     sdf_public_out(own, pucSponsorPublicKey);
     sdf_public_out(ephemeral, pucSponsorTmpPublicKey);
     *phAgreementHandle = agreement->object.handle;
+    sdf_object_release(&agreement->object);
     return SDR_OK;
 }
 

@@ -66,7 +66,7 @@ void *sdf_object_new(enum object_kind kind, size_t size, struct object *owner)
     first_free = p->next_free;
     p->object = o;
     o->kind = kind;
-    o->references = 1;
+    o->references = 2; /* the table's and the maker's, who has yet to fill it in */
     o->slot = slot;
     o->handle = make_handle(p->generation, slot, kind);
     if (owner) {

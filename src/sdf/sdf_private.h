@@ -75,7 +75,8 @@ struct sdf_agreement {
 };
 
 /* Objects (sdf_objects.c) */
-/* A new object of `size` bytes with one reference held by the table; NULL without memory. */
+/* A new object of `size` bytes, in the table and borrowed until sdf_object_release like one that was looked
+ * up: another thread may close it with its owner at once. NULL without memory. */
 void *sdf_object_new(enum object_kind kind, size_t size, struct object *owner);
 /* Borrowed until sdf_object_release; NULL for anything that is not a live handle of this kind. */
 void *sdf_object_get(void *handle, enum object_kind kind);

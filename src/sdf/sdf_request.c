@@ -142,6 +142,7 @@ static int new_key(struct sdf_session *s, const void *ref, size_t n, uint64_t ep
     k->ref = malloc(n);
     if (!k->ref) {
         sdf_object_close(name, OBJECT_KEY);
+        sdf_object_release(&k->object);
         return SDR_NOBUFFER;
     }
     memcpy(k->ref, ref, n);
@@ -149,6 +150,7 @@ static int new_key(struct sdf_session *s, const void *ref, size_t n, uint64_t ep
     k->epoch = epoch;
     k->handle = handle;
     *phKeyHandle = name;
+    sdf_object_release(&k->object);
     return SDR_OK;
 }
 

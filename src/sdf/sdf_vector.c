@@ -55,6 +55,7 @@ SDF_PUBLIC int SDFX_NewVector(void *hSessionHandle, int kind, void **phVector)
     v->kind = kind;
     v->operation = kinds[kind].operation;
     *phVector = v->object.handle;
+    sdf_object_release(&v->object);
     return SDR_OK;
 }
 

@@ -2,6 +2,8 @@
  * nothing where something is wanted. */
 #include "device_process.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 
 /* n bytes right before a page that cannot be touched. */
@@ -15,7 +17,8 @@ static void *before_wall(size_t n)
     return p + whole - page - n;
 }
 
-/* The largest vector that can be put together is answered, though the answer is longer than a request may be. */
+/* The largest vector that can be put together is answered, though the answer is longer than a request may be.
+ */
 static void test_full_vector(void **state)
 {
     (void)state;
@@ -26,8 +29,8 @@ static void test_full_vector(void **state)
     SDFX_Result *r = NULL;
     assert_int_equal(S(SDFX_OpenDevice)(&handle, NULL), SDR_OK);
     assert_int_equal(S(SDF_OpenSession)(handle, &session), SDR_OK);
-    assert_int_equal(S(SDFX_NewKey)(session, SDFX_CLASS_DATA_ENC, SDFX_SM4, SDFX_USE_ENCRYPT | SDFX_USE_DECRYPT,
-                                    "", NULL, &uuid, NULL, NULL),
+    assert_int_equal(S(SDFX_NewKey)(session, SDFX_CLASS_DATA_ENC, SDFX_SM4,
+                                    SDFX_USE_ENCRYPT | SDFX_USE_DECRYPT, "", NULL, &uuid, NULL, NULL),
                      SDR_OK);
     assert_int_equal(S(SDFX_KeyHandle)(session, &uuid, 0, &key), SDR_OK);
     assert_int_equal(S(SDFX_NewVector)(session, SDFX_AEAD_ENCRYPT, &vector), SDR_OK);
@@ -86,7 +89,9 @@ static void test_walls(void **state)
     assert_int_equal(S(SDF_Decrypt)(s.session, *key, SGD_SM4_ECB, NULL, out, 48, out, n), SDR_OK);
     assert_int_equal(S(SDF_CalculateMAC)(s.session, *key, SGD_SM4_MAC, iv, data, 48, short_mac, n), SDR_OK);
     assert_int_equal(S(SDF_CalculateMAC)(s.session, *key, SGD_SM3, NULL, data, 48, mac, n), SDR_OK);
-    assert_int_equal(S(SDF_AuthEnc)(s.session, *key, SGD_SM4_GCM, iv, 12, data, 48, data, 48, out, n, short_mac, n), SDR_OK);
+    assert_int_equal(
+        S(SDF_AuthEnc)(s.session, *key, SGD_SM4_GCM, iv, 12, data, 48, data, 48, out, n, short_mac, n),
+        SDR_OK);
     assert_int_equal(S(SDF_EncryptInit)(s.session, *key, SGD_SM4_CBC, iv, 16), SDR_OK);
     assert_int_equal(S(SDF_EncryptUpdate)(s.session, data, 48, out, n), SDR_OK);
     assert_int_equal(S(SDF_EncryptFinal)(s.session, before_wall(0), n), SDR_OK);
@@ -106,43 +111,120 @@ static void test_walls(void **state)
     sdf_close(s);
 }
 
-typedef int any_call(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
-                     uintptr_t, uintptr_t, uintptr_t, uintptr_t);
+typedef int any_call(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
+                     uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
 
 /* Nothing, closed handles, handles of another kind, in every place of every function. */
 static void test_nothing(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "SDF_OpenDevice", "SDF_CloseDevice", "SDF_OpenSession", "SDF_GetDeviceInfo", "SDF_GenerateRandom",
-        "SDF_GetPrivateKeyAccessRight", "SDF_ReleasePrivateKeyAccessRight", "SDF_ExportSignPublicKey_RSA",
-        "SDF_ExportEncPublicKey_RSA", "SDF_ExportSignPublicKey_ECC", "SDF_ExportEncPublicKey_ECC",
-        "SDF_GenerateKeyWithIPK_RSA", "SDF_GenerateKeyWithEPK_RSA", "SDF_ImportKeyWithISK_RSA",
-        "SDF_ExchangeDigitEnvelopeBaseOnRSA", "SDF_GenerateKeyWithIPK_ECC", "SDF_GenerateKeyWithEPK_ECC",
-        "SDF_ImportKeyWithISK_ECC", "SDF_GenerateAgreementDataWithECC", "SDF_GenerateKeyWithECC",
-        "SDF_GenerateAgreementDataAndKeyWithECC", "SDF_ExchangeDigitEnvelopeBaseOnECC", "SDF_GenerateKeyWithKEK",
-        "SDF_ImportKeyWithKEK", "SDF_ImportKey", "SDF_DestroyKey", "SDF_ExternalPublicKeyOperation_RSA",
-        "SDF_InternalPublicKeyOperation_RSA", "SDF_InternalPrivateKeyOperation_RSA", "SDF_ExternalVerify_ECC",
-        "SDF_InternalSign_ECC", "SDF_InternalVerify_ECC", "SDF_ExternalEncrypt_ECC", "SDF_InternalEncrypt_ECC",
-        "SDF_InternalDecrypt_ECC", "SDF_Encrypt", "SDF_Decrypt", "SDF_CalculateMAC", "SDF_AuthEnc", "SDF_AuthDec",
-        "SDF_EncryptInit", "SDF_EncryptUpdate", "SDF_EncryptFinal", "SDF_DecryptInit", "SDF_DecryptUpdate",
-        "SDF_DecryptFinal", "SDF_CalculateMACInit", "SDF_CalculateMACUpdate", "SDF_CalculateMACFinal",
-        "SDF_AuthEncInit", "SDF_AuthEncUpdate", "SDF_AuthEncFinal", "SDF_AuthDecInit", "SDF_AuthDecUpdate",
-        "SDF_AuthDecFinal", "SDF_HMACInit", "SDF_HMACUpdate", "SDF_HMACFinal", "SDF_HashInit", "SDF_HashUpdate",
-        "SDF_HashFinal", "SDF_CreateFile", "SDF_ReadFile", "SDF_WriteFile", "SDF_DeleteFile", "SDF_GetSymmKeyHandle",
-        "SDFX_NewKey", "SDFX_RotateKey", "SDFX_DestroyKey", "SDFX_FindKey", "SDFX_KeyInfo", "SDFX_KeyPublic",
-        "SDFX_KeyHandle", "SDFX_IndexHandle", "SDFX_PublicHandle", "SDFX_SealedHandle", "SDFX_SealKey", "SDFX_SetAnchor",
-        "SDFX_GetAnchor", "SDFX_Status", "SDFX_Capabilities", "SDFX_NewVector", "SDFX_FreeVector", "SDFX_ClearVector",
-        "SDFX_AddSign", "SDFX_AddVerify", "SDFX_AddData", "SDFX_AddCipher", "SDFX_AddHash", "SDFX_AddAead", "SDFX_Submit",
-        "SDFX_Poll", "SDFX_ResultToken", "SDFX_ResultStatus", "SDFX_ResultCount", "SDFX_ResultRetry", "SDFX_ResultItem",
-        "SDFX_ResultData", "SDFX_FreeResult"};
+    static const char *const names[] = {"SDF_OpenDevice",
+                                        "SDF_CloseDevice",
+                                        "SDF_OpenSession",
+                                        "SDF_GetDeviceInfo",
+                                        "SDF_GenerateRandom",
+                                        "SDF_GetPrivateKeyAccessRight",
+                                        "SDF_ReleasePrivateKeyAccessRight",
+                                        "SDF_ExportSignPublicKey_RSA",
+                                        "SDF_ExportEncPublicKey_RSA",
+                                        "SDF_ExportSignPublicKey_ECC",
+                                        "SDF_ExportEncPublicKey_ECC",
+                                        "SDF_GenerateKeyWithIPK_RSA",
+                                        "SDF_GenerateKeyWithEPK_RSA",
+                                        "SDF_ImportKeyWithISK_RSA",
+                                        "SDF_ExchangeDigitEnvelopeBaseOnRSA",
+                                        "SDF_GenerateKeyWithIPK_ECC",
+                                        "SDF_GenerateKeyWithEPK_ECC",
+                                        "SDF_ImportKeyWithISK_ECC",
+                                        "SDF_GenerateAgreementDataWithECC",
+                                        "SDF_GenerateKeyWithECC",
+                                        "SDF_GenerateAgreementDataAndKeyWithECC",
+                                        "SDF_ExchangeDigitEnvelopeBaseOnECC",
+                                        "SDF_GenerateKeyWithKEK",
+                                        "SDF_ImportKeyWithKEK",
+                                        "SDF_ImportKey",
+                                        "SDF_DestroyKey",
+                                        "SDF_ExternalPublicKeyOperation_RSA",
+                                        "SDF_InternalPublicKeyOperation_RSA",
+                                        "SDF_InternalPrivateKeyOperation_RSA",
+                                        "SDF_ExternalVerify_ECC",
+                                        "SDF_InternalSign_ECC",
+                                        "SDF_InternalVerify_ECC",
+                                        "SDF_ExternalEncrypt_ECC",
+                                        "SDF_InternalEncrypt_ECC",
+                                        "SDF_InternalDecrypt_ECC",
+                                        "SDF_Encrypt",
+                                        "SDF_Decrypt",
+                                        "SDF_CalculateMAC",
+                                        "SDF_AuthEnc",
+                                        "SDF_AuthDec",
+                                        "SDF_EncryptInit",
+                                        "SDF_EncryptUpdate",
+                                        "SDF_EncryptFinal",
+                                        "SDF_DecryptInit",
+                                        "SDF_DecryptUpdate",
+                                        "SDF_DecryptFinal",
+                                        "SDF_CalculateMACInit",
+                                        "SDF_CalculateMACUpdate",
+                                        "SDF_CalculateMACFinal",
+                                        "SDF_AuthEncInit",
+                                        "SDF_AuthEncUpdate",
+                                        "SDF_AuthEncFinal",
+                                        "SDF_AuthDecInit",
+                                        "SDF_AuthDecUpdate",
+                                        "SDF_AuthDecFinal",
+                                        "SDF_HMACInit",
+                                        "SDF_HMACUpdate",
+                                        "SDF_HMACFinal",
+                                        "SDF_HashInit",
+                                        "SDF_HashUpdate",
+                                        "SDF_HashFinal",
+                                        "SDF_CreateFile",
+                                        "SDF_ReadFile",
+                                        "SDF_WriteFile",
+                                        "SDF_DeleteFile",
+                                        "SDF_GetSymmKeyHandle",
+                                        "SDFX_NewKey",
+                                        "SDFX_RotateKey",
+                                        "SDFX_DestroyKey",
+                                        "SDFX_FindKey",
+                                        "SDFX_KeyInfo",
+                                        "SDFX_KeyPublic",
+                                        "SDFX_KeyHandle",
+                                        "SDFX_IndexHandle",
+                                        "SDFX_PublicHandle",
+                                        "SDFX_SealedHandle",
+                                        "SDFX_SealKey",
+                                        "SDFX_SetAnchor",
+                                        "SDFX_GetAnchor",
+                                        "SDFX_Status",
+                                        "SDFX_Capabilities",
+                                        "SDFX_NewVector",
+                                        "SDFX_FreeVector",
+                                        "SDFX_ClearVector",
+                                        "SDFX_AddSign",
+                                        "SDFX_AddVerify",
+                                        "SDFX_AddData",
+                                        "SDFX_AddCipher",
+                                        "SDFX_AddHash",
+                                        "SDFX_AddAead",
+                                        "SDFX_Submit",
+                                        "SDFX_Poll",
+                                        "SDFX_ResultToken",
+                                        "SDFX_ResultStatus",
+                                        "SDFX_ResultCount",
+                                        "SDFX_ResultRetry",
+                                        "SDFX_ResultItem",
+                                        "SDFX_ResultData",
+                                        "SDFX_FreeResult"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct sdf s = sdf_open(), gone = sdf_open();
         sdf_close(gone);
         any_call *f;
         void *found = sdf_symbol(names[i]);
         memcpy(&f, &found, sizeof f);
-        uintptr_t firsts[] = {0, 0x1234, UINTPTR_MAX, (uintptr_t)gone.session, (uintptr_t)s.session, (uintptr_t)s.device};
+        uintptr_t firsts[] = {
+            0, 0x1234, UINTPTR_MAX, (uintptr_t)gone.session, (uintptr_t)s.session, (uintptr_t)s.device};
         bool result = strncmp(names[i], "SDFX_Result", 11) == 0 || strcmp(names[i], "SDFX_FreeResult") == 0;
         bool opens = strcmp(names[i], "SDF_OpenDevice") == 0; /* its first is a place to write to */
         for (size_t k = 0; k < (result || opens ? 1 : 6); k++) {
@@ -153,7 +235,8 @@ static void test_nothing(void **state)
     }
 }
 
-/* Two processes of one open device: neither takes the other's answers, and the child's end is not the parent's. */
+/* Two processes of one open device: neither takes the other's answers, and the child's end is not the
+ * parent's. */
 static void test_fork_in_the_middle(void **state)
 {
     (void)state;
@@ -181,13 +264,54 @@ static void test_fork_in_the_middle(void **state)
     sdf_close(s);
 }
 
+static void *shared_device;
+static volatile bool over;
+
+static void *closes(void *unused)
+{
+    (void)unused;
+    while (!over) {
+        void *handle;
+        if (S(SDF_OpenDevice)(&handle) != SDR_OK) break;
+        __atomic_store_n(&shared_device, handle, __ATOMIC_SEQ_CST);
+        S(SDF_CloseDevice)(handle);
+    }
+    return NULL;
+}
+
+static void *opens(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 4000; i++) {
+        void *session = NULL, *key = NULL;
+        if (S(SDF_OpenSession)(__atomic_load_n(&shared_device, __ATOMIC_SEQ_CST), &session) != SDR_OK)
+            continue;
+        (void)S(SDFX_IndexHandle)(session, 1, 0, &key);
+        (void)S(SDF_CloseSession)(session);
+    }
+    return NULL;
+}
+
+/* A device closed in one thread while others open sessions on it. */
+static void test_closed_meanwhile(void **state)
+{
+    (void)state;
+    struct sdf keeps = sdf_open(); /* so that the connection stays */
+    pthread_t closer, openers[3];
+    assert_int_equal(pthread_create(&closer, NULL, closes, NULL), 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&openers[i], NULL, opens, NULL), 0);
+    for (int i = 0; i < 3; i++) pthread_join(openers[i], NULL);
+    over = true;
+    pthread_join(closer, NULL);
+    sdf_close(keeps);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_vector),
-        cmocka_unit_test(test_walls),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_fork_in_the_middle),
+        cmocka_unit_test(test_full_vector),      cmocka_unit_test(test_walls),
+        cmocka_unit_test(test_nothing),          cmocka_unit_test(test_fork_in_the_middle),
+        cmocka_unit_test(test_closed_meanwhile),
     };
     device_make(false);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
