@@ -188,7 +188,8 @@ fn_err fn_change_begin(struct fn_item *item, struct fn_pending **out)
     struct fn_record_name name;
     *out = NULL;
     struct fn_device *d = fn_work_device(rq->work);
-    if (atomic_load(&d->acts) >= ACTS_MOST) return FN_FAIL(FN_E_DEVICE_BUSY, "%u changes wait for the disk", ACTS_MOST);
+    if (atomic_load(&d->acts) >= ACTS_MOST)
+        return FN_FAIL(FN_E_DEVICE_BUSY, "%u changes wait for the disk", ACTS_MOST);
     FN_TRY(fn_pending_new(d, &p));
     atomic_fetch_add(&d->acts, 1);
     p->counted = true;
@@ -274,7 +275,8 @@ static fn_err found_request(void *context, const struct fn_record_name *name)
     struct fn_buf value FN_SCOPED_BUF = fn_buf_heap();
     FN_TRY(fn_device_store_get(d->store, name, &value));
     if (value.n < 8) return FN_FAIL(FN_E_CORRUPT, "remembered request of %zu bytes", value.n);
-    /* Of an earlier start only the wall clock's time is known; what seems to come from the future is kept in full. */
+    /* Of an earlier start only the wall clock's time is known; what seems to come from the future is kept in
+     * full. */
     int64_t left = (int64_t)fn_get_be64(value.p) + FN_DEVICE_REMEMBER_MS - fn_now_ms();
     remember(d, name, left > FN_DEVICE_REMEMBER_MS ? FN_DEVICE_REMEMBER_MS : left);
     return FN_OK;

@@ -46,9 +46,14 @@ static fn_err usage_fits(uint16_t key_class, uint16_t alg, uint32_t usage)
     case FN_CLASS_KEK:
         most &= FN_USE_WRAP | FN_USE_UNWRAP;
         break;
+    case FN_CLASS_APP_ENC:
+        most &= FN_USE_ENCRYPT | FN_USE_DECRYPT | FN_USE_MAC;
+        break;
     default:
         break;
     }
+    /* What wraps keys and opens data as well gives the keys out in clear. */
+    if (alg == FN_ALG_SM4 && usage & (FN_USE_WRAP | FN_USE_UNWRAP)) most &= FN_USE_WRAP | FN_USE_UNWRAP;
     if (!usage || usage & ~most)
         return FN_FAIL(FN_E_KEY_USAGE, "class %d, algorithm %d: usage %x within %x", key_class, alg, usage,
                        most);

@@ -40,7 +40,8 @@ static void *grow(void *old, size_t n, const char *file, int line)
 
 fn_err fn_pk_heap(size_t size, bool *locked)
 {
-    if (!CRYPTO_set_mem_functions(take, grow, give)) return FN_FAIL(FN_E_INTERNAL, "libcrypto is in use already");
+    if (!CRYPTO_set_mem_functions(take, grow, give))
+        return FN_FAIL(FN_E_INTERNAL, "libcrypto is in use already");
     int made = CRYPTO_secure_malloc_init(size, 64);
     *locked = made == 1;
     return made ? FN_OK : FN_FAIL(FN_E_NO_MEMORY, "%zu bytes for private keys", size);

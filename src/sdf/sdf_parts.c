@@ -102,7 +102,8 @@ static int finish_locked(struct sdf_session *s, enum fn_multipart kind, unsigned
     struct fn_bytes data = take_var(&a), mac = take_var(&a);
     code = answer_code(&a);
     if (code != SDR_OK) return code;
-    if (data.n > 16 || mac.n > 32 || (data.n && !last) || (mac.n && !tag)) return SDR_COMMFAIL;
+    if (data.n > 16 || mac.n > (kind == FN_PART_HMAC ? 32 : 16) || (data.n && !last) || (mac.n && !tag))
+        return SDR_COMMFAIL;
     if (data.n) memcpy(last, data.p, data.n);
     if (last_n) *last_n = (unsigned int)data.n;
     if (mac.n) memcpy(tag, mac.p, mac.n);

@@ -304,27 +304,27 @@ SDF_PUBLIC int SDFX_Poll(void *hDeviceHandle, unsigned int timeout_ms, SDFX_Resu
 
 SDF_PUBLIC uint64_t SDFX_ResultToken(const SDFX_Result *result)
 {
-    return result->response.token;
+    return result ? result->response.token : 0;
 }
 SDF_PUBLIC int SDFX_ResultStatus(const SDFX_Result *result)
 {
-    return result->status;
+    return result ? result->status : SDR_INARGERR;
 }
 SDF_PUBLIC unsigned int SDFX_ResultCount(const SDFX_Result *result)
 {
-    return result->count;
+    return result ? result->count : 0;
 }
 
 SDF_PUBLIC unsigned int SDFX_ResultRetry(const SDFX_Result *result)
 {
-    return result->response.status == FN_E_DEVICE_BUSY
+    return result && result->response.status == FN_E_DEVICE_BUSY
                ? (result->response.retry_ms ? result->response.retry_ms : 1)
                : 0;
 }
 
 SDF_PUBLIC int SDFX_ResultItem(const SDFX_Result *result, unsigned int item)
 {
-    return item < result->count ? result->items[item].code : SDR_INARGERR;
+    return result && item < result->count ? result->items[item].code : SDR_INARGERR;
 }
 
 SDF_PUBLIC const unsigned char *SDFX_ResultData(const SDFX_Result *result, unsigned int item,
@@ -332,7 +332,7 @@ SDF_PUBLIC const unsigned char *SDFX_ResultData(const SDFX_Result *result, unsig
 {
     static const unsigned char nothing[1];
     if (puiLength) *puiLength = 0;
-    if (item >= result->count || result->items[item].code != SDR_OK) return NULL;
+    if (!result || item >= result->count || result->items[item].code != SDR_OK) return NULL;
     if (field >= strlen(layout_of(result->response.operation))) return NULL;
     struct fn_bytes v = result->items[item].fields[field];
     if (puiLength) *puiLength = (unsigned int)v.n;

@@ -1,4 +1,5 @@
-/* Preloaded into a real device by tests: steps the wall clock and holds the disk up, as a mapped file tells. */
+/* Preloaded into a real device by tests: steps the wall clock and holds the disk up, as a mapped file tells.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -12,7 +13,7 @@
 static struct control {
     _Atomic int64_t step_s;
     _Atomic int64_t hold; /* fsync waits while this is not 0 */
-} *control;
+} * control;
 
 __attribute__((constructor)) static void begin(void)
 {

@@ -215,6 +215,22 @@ def removed_administrators(d):
             again.manage("login", name="eve", token=tokens["eve"], passphrase="a long phrase of eve")
 
 
+def wrapped_keys_stay_wrapped(d):
+    """No number of questions gives a wrapped session key out in clear."""
+    d.manage("kek.create", index=1)
+    c = d.client()
+    wrapped, _ = c.call("SESSION_KEY_KEK", by_index(1, 2) + u32(128) + u32(CBC), "vQ")
+    c.call("SESSION_KEY_KEK_IN", by_index(1, 2) + u32(CBC) + var(wrapped), "Q")
+    # The padding oracle's first step, with one block and with two: a few open where any padding is taken.
+    for before in (b"", os.urandom(16)):
+        items = [by_index(1, 2) + u32(CBC) + var(before + bytes(15) + bytes([g]) + wrapped[16:32]) for g in range(256)]
+        assert all(status for status, _ in c.many("SESSION_KEY_KEK_IN", items, "Q"))
+    # A key that wraps and decrypts, of any class.
+    for usage in (DEC_USE | WRAP_USE, ENC_USE | UNWRAP_USE, WRAP_USE):
+        refused("KEY_USAGE", c.call, "KEY_SEAL_NEW", u16(APP_ENC) + u16(SM4) + u32(usage) + by_index(1, 2), "vv")
+    c.call("KEY_SEAL_NEW", u16(APP_ENC) + u16(SM4) + u32(ENC_USE | DEC_USE) + by_index(1, 2), "vv")
+
+
 class SmallDisk(Device):
     mounted = False
 
@@ -268,6 +284,6 @@ def full_disk(_):
 
 with Device() as device:
     for part in (turns, closed_behind_a_change, deferred, strangers, renamed, stops,
-                 destroyed_while_held, halves, stop_is_quick, full_disk, removed_administrators):
+                 destroyed_while_held, halves, wrapped_keys_stay_wrapped, stop_is_quick, full_disk, removed_administrators):
         part(device)
         print(part.__name__)

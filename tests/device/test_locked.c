@@ -1,4 +1,5 @@
-/* Where private keys of libcrypto lie while they are used: this process's whole memory is searched for them. */
+/* Where private keys of libcrypto lie while they are used: this process's whole memory is searched for them.
+ */
 #include "device/device.h"
 
 #include "base/sys/heap.h"
@@ -30,7 +31,8 @@ static size_t found_in(const uint8_t *p, size_t n, const struct needle *k)
 {
     size_t found = 0;
     const uint8_t *end = p + n;
-    while ((size_t)(end - p) >= k->n && (p = memchr(p, k->inverted[0] ^ 0xff, (size_t)(end - p) - k->n + 1))) {
+    while ((size_t)(end - p) >= k->n &&
+           (p = memchr(p, k->inverted[0] ^ 0xff, (size_t)(end - p) - k->n + 1))) {
         size_t j = 0;
         while (j < k->n && (p[j] ^ k->inverted[j]) == 0xff) j++;
         found += j == k->n;
