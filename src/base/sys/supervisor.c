@@ -15,7 +15,9 @@
 #define BACK_OFF_FIRST_MS 100
 #define BACK_OFF_LAST_MS  30000
 #define SERVED_WELL_MS    10000
-#define TURN_MOST_MS      1000
+/* A part that had become ready is worth trying soon, however often it is killed. */
+#define BACK_OFF_SERVED_MS 2000
+#define TURN_MOST_MS       1000
 
 struct child {
     const struct fn_part *part;
@@ -96,10 +98,10 @@ static void __attribute__((noreturn)) become_part(const struct fn_part *part, in
     _exit(127);
 }
 
-static void back_off(struct child *c)
+static void back_off(struct child *c, int most_ms)
 {
     c->back_off_ms = c->back_off_ms ? c->back_off_ms * 2 : BACK_OFF_FIRST_MS;
-    if (c->back_off_ms > BACK_OFF_LAST_MS) c->back_off_ms = BACK_OFF_LAST_MS;
+    if (c->back_off_ms > most_ms) c->back_off_ms = most_ms;
     enter_state(c, FN_PART_WAITING);
     c->due_ms = c->since_ms + c->back_off_ms;
 }
@@ -108,7 +110,7 @@ static void start(struct child *c)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) {
-        back_off(c);
+        back_off(c, BACK_OFF_LAST_MS);
         return;
     }
     pid_t parent = getpid(), pid = fork();
@@ -116,7 +118,7 @@ static void start(struct child *c)
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        back_off(c);
+        back_off(c, BACK_OFF_LAST_MS);
         return;
     }
     c->pid = pid;
@@ -148,7 +150,8 @@ static void look_at_ready(struct child *c)
 
 static void ended(const struct fn_supervisor *s, struct child *c, int status)
 {
-    int64_t served = c->state == FN_PART_READY ? fn_monotonic_ms() - c->since_ms : 0;
+    bool ready = c->state == FN_PART_READY;
+    int64_t served = ready ? fn_monotonic_ms() - c->since_ms : 0;
     bool asked = c->state == FN_PART_STOPPING;
     c->last_status = status;
     c->pid = 0;
@@ -162,7 +165,7 @@ static void ended(const struct fn_supervisor *s, struct child *c, int status)
     }
     c->restarts++;
     if (served >= SERVED_WELL_MS) c->back_off_ms = 0;
-    back_off(c);
+    back_off(c, ready ? BACK_OFF_SERVED_MS : BACK_OFF_LAST_MS);
 }
 
 static void reap(struct fn_supervisor *s)
