@@ -279,7 +279,8 @@ void fn_name_scoped(struct fn_record_name *name, uint8_t kind, const char *tenan
  * of two), locked where the limits allow, between guard pages and left out of dumps; what it frees elsewhere
  * is wiped. 4,096 cached RSA-3072 keys take half of FN_PK_HEAP. What libcrypto 3.0 keeps outside is said in
  * docs/architecture.md 8. */
-#define FN_PK_HEAP ((size_t)16 << 20)
+#define FN_PK_HEAP       ((size_t)16 << 20) /* a power of two */
+#define FN_PK_HEAP_LEAST ((size_t)1 << 20)
 fn_err fn_pk_heap(size_t size, bool *locked);
 fn_err fn_pk_generate(struct fn_key *key, struct fn_buf *secret);
 fn_err fn_pk_load_secret(struct fn_key *key, struct fn_bytes secret);

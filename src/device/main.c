@@ -104,9 +104,11 @@ static fn_err own_folder(struct fn_device *d, const char *path, mode_t mode)
     if (err == FN_E_EXISTS) return fn_err_clear(), FN_OK;
     FN_TRY(err);
     if (d->options.uid <= 0) return FN_OK;
-    /* The folder above may be the device uid's own: what stands under the name is looked at before it is given away. */
+    /* The folder above may be the device uid's own: what stands under the name is looked at before it is
+     * given away. */
     FN_SCOPED_FD int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0 || fchown(folder, (uid_t)d->options.uid, (gid_t)d->options.uid)) return FN_FAIL(FN_E_DENIED, "giving %s away", path);
+    if (folder < 0 || fchown(folder, (uid_t)d->options.uid, (gid_t)d->options.uid))
+        return FN_FAIL(FN_E_DENIED, "giving %s away", path);
     return FN_OK;
 }
 
@@ -151,11 +153,16 @@ static void limits(struct fn_device *d)
                                                       : (unsigned)files.rlim_cur - 64;
 }
 
+/* Where the limit of locked memory cannot be raised (a container without CAP_SYS_RESOURCE), libcrypto's heap
+ * takes a quarter of it: the rest is for the keys of our own algorithms. */
 static fn_err secure_heap(struct fn_device *d)
 {
     struct rlimit locked = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
     if (geteuid() == 0) setrlimit(RLIMIT_MEMLOCK, &locked); /* kept when the uid changes */
-    return fn_pk_heap(FN_PK_HEAP, &d->secure_heap_locked);
+    size_t size = FN_PK_HEAP;
+    if (getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur != RLIM_INFINITY)
+        while (size > FN_PK_HEAP_LEAST && size > locked.rlim_cur / 4) size /= 2;
+    return fn_pk_heap(size, &d->secure_heap_locked);
 }
 
 static fn_err prepare(struct fn_device *d)
@@ -207,7 +214,7 @@ static fn_err run(struct fn_device *d, int signals)
         /* It answers that it is in exception, and the operator can ask for the tests again. */
         report(err);
         fn_life_exception(d, err == FN_E_DEVICE_STORE_OLD ? "an older copy of the store was put back"
-                                                        : "power-on self-test");
+                                                          : "power-on self-test");
         err = FN_OK;
     }
     if (err == FN_OK) err = fn_server_run(d, signals);
